@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Thread start and join.
+ */
+#include "base/thread.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <errno.h>
+
+#include "base/log.h"
+
+#define THREAD_STACK_SIZE KIB(128)
+
+static void *thread_main(void *arg)
+{
+	struct thread *thread = arg;
+	char name[16] = {0};
+
+	strncpy(name, thread->name, sizeof(name) - 1);
+	pthread_setname_np(pthread_self(), name);
+	log_bind(thread->log);
+	thread->run(thread);
+	return NULL;
+}
+
+struct err *thread_start(struct thread *thread)
+{
+	pthread_attr_t attr;
+	sigset_t all;
+	int ret;
+
+	assert(!thread->started);
+	thread->log = log_current();
+	sigfillset(&all);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, MAX(THREAD_STACK_SIZE, (uint64_t)PTHREAD_STACK_MIN));
+	pthread_attr_setsigmask_np(&attr, &all);
+	ret = pthread_create(&thread->id, &attr, thread_main, thread);
+	pthread_attr_destroy(&attr);
+	if (ret)
+		return err_new(ret, "Cannot start the thread '%s'", thread->name);
+	thread->started = true;
+	return NULL;
+}
+
+void thread_join(struct thread *thread)
+{
+	if (!thread->started)
+		return;
+	pthread_join(thread->id, NULL);
+	thread->started = false;
+}
