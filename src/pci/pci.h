@@ -112,6 +112,8 @@ struct pci_segment_options {
 	struct bus *mmio;
 	struct bus *pio; /* NULL: no port I/O (arm64) */
 	struct hv_vm *vm;
+	/* Takes the byte accesses to port 0xcf9, inside CF8's four (device/reset_control.h). NULL: nothing there. */
+	struct io_region *reset_control;
 	struct pci_windows windows;
 	uint64_t ecam_base;  /* 1 MiB a bus */
 	unsigned int n_buses; /* 1 .. 256 */
