@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libalioth: virtual machines on KVM, as a library.
+ *
+ *     struct alioth_spec *spec = alioth_spec_create();
+ *     struct alioth_error *error = alioth_spec_set(spec, "kernel", "/boot/vmlinuz");
+ *     if (!error)
+ *             error = alioth_spec_set(spec, "memory", "size=512M");
+ *     if (!error)
+ *             error = alioth_vm_create(spec, NULL, &vm);
+ *     if (!error)
+ *             error = alioth_vm_boot(vm);
+ *     if (!error)
+ *             error = alioth_vm_wait(vm, -1, &end);
+ *
+ * Rules. The library prints nothing, ends no process, installs no signal handler and keeps no
+ * global state: any number of VMs may live in one process. Functions that can fail return an error chain, NULL for
+ * success, which the caller frees. Functions on one VM may be called by any thread but one of the
+ * VM's own (a log callback), and are safe against each other; alioth_vm_free() must be the last. Options, their values and
+ * their defaults are those of the command line (alioth boot --help). Strings are UTF-8 and copied.
+ *
+ * Versions. ALIOTH_API_VERSION grows when something is added; what is there keeps its meaning.
+ */
+#ifndef ALIOTH_H
+#define ALIOTH_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ALIOTH_API_VERSION 1
+
+#if defined(__GNUC__)
+#define ALIOTH_PUBLIC __attribute__((visibility("default")))
+#else
+#define ALIOTH_PUBLIC
+#endif
+
+struct alioth_spec;
+struct alioth_vm;
+struct alioth_error;
+
+/* The program's version ("0.1.0") and the ALIOTH_API_VERSION that the library was built with. */
+ALIOTH_PUBLIC const char *alioth_version(void);
+ALIOTH_PUBLIC unsigned int alioth_api_version(void);
+
+/* ---- Errors: a chain of frames, from the innermost cause outwards ---- */
+
+/* One frame of a chain; the strings live as long as the error. */
+struct alioth_error_frame {
+	const char *text;
+	const char *file; /* path in the source tree */
+	int line;
+};
+
+/* The errno of the cause, or 0 when it is not a system error. */
+ALIOTH_PUBLIC int alioth_error_code(const struct alioth_error *error);
+/* What failed, as the outermost frame says it. */
+ALIOTH_PUBLIC const char *alioth_error_text(const struct alioth_error *error);
+/* Frame `index`, 0 being the cause; 0 past the last one, else 1. */
+ALIOTH_PUBLIC int alioth_error_get_frame(const struct alioth_error *error, unsigned int index,
+	struct alioth_error_frame *ret_frame);
+/* The chain as lines of text; the caller frees it with free(). NULL when out of memory. */
+ALIOTH_PUBLIC char *alioth_error_format(const struct alioth_error *error);
+/* NULL is fine. */
+ALIOTH_PUBLIC void alioth_error_free(struct alioth_error *error);
+
+/* ---- Specification of a VM ---- */
+
+/* An empty specification, or NULL when out of memory. */
+ALIOTH_PUBLIC struct alioth_spec *alioth_spec_create(void);
+/* NULL is fine. A VM that was made from it does not need it any more. */
+ALIOTH_PUBLIC void alioth_spec_free(struct alioth_spec *spec);
+
+/*
+ * One option as on the command line, without its dashes: ("kernel", "/boot/vmlinuz"),
+ * ("cpu", "count=4"), ("blk", "file,path=disk.img"), ("entropy", NULL). An option that may be repeated
+ * adds to those before. Objects (("object", "id_x,...")) must be set before the options that use them.
+ */
+ALIOTH_PUBLIC struct alioth_error *alioth_spec_set(struct alioth_spec *spec, const char *option, const char *value);
+
+/* The same options as one JSON object: {"kernel": "/boot/vmlinuz", "cpu": {"count": 4}}. */
+ALIOTH_PUBLIC struct alioth_error *alioth_spec_set_json(struct alioth_spec *spec, const char *json);
+
+/* ---- Logs ---- */
+
+enum alioth_log_level {
+	ALIOTH_LOG_ERROR = 1,
+	ALIOTH_LOG_WARN,
+	ALIOTH_LOG_INFO,
+	ALIOTH_LOG_DEBUG,
+	ALIOTH_LOG_TRACE,
+};
+
+/*
+ * Where a VM's log lines go. `write` gets one line without a newline, from any thread of the VM, one call at a time; it
+ * must not call back into the library. `size` is sizeof(struct alioth_log): it lets the struct grow.
+ */
+struct alioth_log {
+	size_t size;
+	const char *spec; /* "warn", "info,virtio=debug"; NULL: "warn" */
+	void (*write)(void *data, enum alioth_log_level level, const char *module, const char *text);
+	void *data; /* handed to write */
+};
+
+/* ---- Virtual machines ---- */
+
+/* Why a VM ended. */
+enum alioth_end_cause {
+	ALIOTH_END_POWER_OFF = 0, /* the guest powered itself off */
+	ALIOTH_END_RESET,         /* the guest asked for a reset, and no-reboot was set */
+	ALIOTH_END_PANIC,         /* the guest's kernel panicked (pvpanic) */
+	ALIOTH_END_TRIPLE_FAULT,  /* a vCPU shut down */
+	ALIOTH_END_ERROR,         /* the monitor or the hypervisor cannot go on; see the VM's log and error */
+	ALIOTH_END_STOPPED,       /* alioth_vm_stop(), or the time after a power button ran out */
+	ALIOTH_END_CONSOLE,       /* the user left by the console's escape key */
+};
+
+/*
+ * A VM that is complete but does not run. `log` may be NULL (no logs) and is copied. The VM holds its files
+ * and memory until alioth_vm_free().
+ */
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_create(const struct alioth_spec *spec, const struct alioth_log *log,
+	struct alioth_vm **ret_vm);
+/* Stops the VM if it runs and releases all it has. NULL is fine. */
+ALIOTH_PUBLIC void alioth_vm_free(struct alioth_vm *vm);
+
+/* Lets it run; once. Returns at once. */
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_boot(struct alioth_vm *vm);
+/* Every vCPU and device stands still when it returns; resume lets them go on. Repeats do nothing. */
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_pause(struct alioth_vm *vm);
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_resume(struct alioth_vm *vm);
+/* Presses the power button: a request to the guest, which may take its time or ignore it. */
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_power_button(struct alioth_vm *vm);
+/* Ends it at once, without asking the guest. No effect on a VM that has ended. */
+ALIOTH_PUBLIC void alioth_vm_stop(struct alioth_vm *vm);
+
+/*
+ * Waits until the VM has ended (every vCPU stopped, terminal restored) and says why; at most timeout_ms
+ * milliseconds, -1 for ever. An error with code ETIMEDOUT if it still runs; for ALIOTH_END_ERROR the
+ * reason is the error returned, with *ret_end set.
+ */
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_wait(struct alioth_vm *vm, int timeout_ms, enum alioth_end_cause *ret_end);
+/* A file descriptor that becomes readable when the VM ends, for poll(); owned by the VM. */
+ALIOTH_PUBLIC int alioth_vm_end_fd(const struct alioth_vm *vm);
+
+/*
+ * Puts the terminal back that a console of this VM has changed. Async-signal-safe; for handlers of fatal
+ * signals. alioth_vm_free() and the end of a VM do it anyway.
+ */
+ALIOTH_PUBLIC void alioth_vm_restore_terminal(const struct alioth_vm *vm);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The VM's state machine. See vm.h for the states and the threads.
+ */
+#define LOG_MODULE "vm"
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "board/board.h"
+#include "config/vm_config.h"
+#include "device/console.h"
+#include "device/machine_events.h"
+#include "event/loop.h"
+#include "vm/vcpus.h"
+
+enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_ENDED };
+
+/* What the guest asks for; each has its own message, as they may come together. */
+enum vm_request { VM_REQUEST_RESET, VM_REQUEST_END, VM_REQUEST_COUNT };
+
+struct vm {
+	struct vm_config config;
+	struct board *board;
+	struct vcpus *vcpus;
+	struct loop *loop;
+	struct thread control;
+	struct machine_events machine_events;
+	struct console_events console_events;
+	struct vcpus_events vcpus_events;
+	struct loop_msg requests[VM_REQUEST_COUNT];
+	struct loop_timer button_timer; /* a pressed power button that the guest ignores */
+	int end_fd;
+
+	pthread_mutex_t lock; /* guards what follows; taken after no other lock */
+	bool end_wanted;      /* first reason to end wins */
+	enum vm_end end;
+	struct err *end_err;
+
+	enum vm_state state; /* control thread only, once that runs */
+};
+
+/* A call of a public function, served on the control thread. */
+struct vm_call {
+	struct loop_msg msg;
+	struct vm *vm;
+	struct err *(*fn)(struct vm *vm);
+	struct err *err;
+};
+
+static void vm_call_run(struct loop_msg *msg)
+{
+	struct vm_call *call = container_of(msg, struct vm_call, msg);
+
+	call->err = call->fn(call->vm);
+}
+
+static struct err *vm_call(struct vm *vm, struct err *(*fn)(struct vm *vm))
+{
+	struct vm_call call = {.msg.run = vm_call_run, .vm = vm, .fn = fn};
+
+	if (!vm->control.started)
+		return err_new(EINVAL, "The VM was not booted yet");
+	loop_call(vm->loop, &call.msg);
+	return call.err;
+}
+
+/* ---- Requests of the guest, the console and the vCPU threads ---- */
+
+/* Asks for the end; the first reason wins. Takes err. [any] */
+static void vm_request_end(struct vm *vm, enum vm_end end, struct err *err)
+{
+	with_lock (&vm->lock) {
+		if (!vm->end_wanted) {
+			vm->end_wanted = true;
+			vm->end = end;
+			vm->end_err = steal_ptr(&err);
+		}
+	}
+	log_err_free(LOG_ERROR, LOG_MODULE, err);
+	vcpus_close(vm->vcpus);
+	loop_post(vm->loop, &vm->requests[VM_REQUEST_END]);
+}
+
+static void vm_on_reset(struct machine_events *events)
+{
+	struct vm *vm = container_of(events, struct vm, machine_events);
+
+	vcpus_close(vm->vcpus);
+	loop_post(vm->loop, &vm->requests[VM_REQUEST_RESET]);
+}
+
+static void vm_on_shutdown(struct machine_events *events)
+{
+	vm_request_end(container_of(events, struct vm, machine_events), VM_END_POWER_OFF, NULL);
+}
+
+static void vm_on_panic(struct machine_events *events)
+{
+	vm_request_end(container_of(events, struct vm, machine_events), VM_END_PANIC, NULL);
+}
+
+static void vm_on_vcpu_failed(struct vcpus_events *events, struct err *err)
+{
+	vm_request_end(container_of(events, struct vm, vcpus_events), VM_END_ERROR, err);
+}
+
+static void vm_on_triple_fault(struct vcpus_events *events)
+{
+	vm_request_end(container_of(events, struct vm, vcpus_events), VM_END_TRIPLE_FAULT, NULL);
+}
+
+static void vm_on_console_quit(struct console_events *events)
+{
+	vm_request_end(container_of(events, struct vm, console_events), VM_END_CONSOLE, NULL);
+}
+
+static void vm_on_button_timeout(struct loop_timer *timer)
+{
+	struct vm *vm = container_of(timer, struct vm, button_timer);
+
+	log_warn("The guest did not power off in time");
+	vm_request_end(vm, VM_END_STOPPED, NULL);
+}
+
+/* ---- Control thread ---- */
+
+static void vm_finish(struct vm *vm)
+{
+	if (vm->state == VM_ENDED)
+		return;
+	loop_timer_cancel(&vm->button_timer);
+	vcpus_settle(vm->vcpus);
+	board_quiesce(vm->board);
+	board_close_consoles(vm->board);
+	vm->state = VM_ENDED;
+	fd_eventfd_signal(vm->end_fd);
+}
+
+static void vm_serve_end(struct loop_msg *msg)
+{
+	vm_finish(container_of(msg, struct vm, requests[VM_REQUEST_END]));
+}
+
+static struct err *vm_start_payload(struct vm *vm)
+{
+	struct err *err = board_load(vm->board);
+
+	for (unsigned int i = 0; !err && i < vcpus_count(vm->vcpus); i++)
+		err = board_init_vcpu(vm->board, i, vcpus_hv(vm->vcpus, i));
+	return err;
+}
+
+static struct err *vm_reboot(struct vm *vm)
+{
+	struct err *err;
+
+	vcpus_settle(vm->vcpus);
+	loop_timer_cancel(&vm->button_timer);
+	board_quiesce(vm->board);
+	err = board_reset(vm->board);
+	for (unsigned int i = 0; !err && i < vcpus_count(vm->vcpus); i++)
+		err = hv_vcpu_reset(vcpus_hv(vm->vcpus, i));
+	if (!err)
+		err = vm_start_payload(vm);
+	return err_wrap(err, "Failed to reboot the VM");
+}
+
+static void vm_serve_reset(struct loop_msg *msg)
+{
+	struct vm *vm = container_of(msg, struct vm, requests[VM_REQUEST_RESET]);
+	struct err *err;
+
+	if (vm->state == VM_ENDED)
+		return;
+	if (vm->config.no_reboot) {
+		vm_request_end(vm, VM_END_RESET, NULL);
+		return;
+	}
+	log_info("The guest resets the machine");
+	err = vm_reboot(vm);
+	if (err) {
+		vm_request_end(vm, VM_END_ERROR, err);
+		return;
+	}
+	if (vm->state == VM_RUNNING)
+		vcpus_open(vm->vcpus);
+}
+
+static void vm_control_main(struct thread *thread)
+{
+	struct vm *vm = container_of(thread, struct vm, control);
+
+	loop_run(vm->loop);
+}
+
+static struct err *vm_do_pause(struct vm *vm)
+{
+	if (vm->state == VM_ENDED)
+		return err_new(EINVAL, "The VM has ended");
+	if (vm->state == VM_RUNNING) {
+		vcpus_settle(vm->vcpus);
+		board_quiesce(vm->board);
+		vm->state = VM_PAUSED;
+	}
+	return NULL;
+}
+
+static struct err *vm_do_resume(struct vm *vm)
+{
+	if (vm->state == VM_ENDED)
+		return err_new(EINVAL, "The VM has ended");
+	if (vm->state != VM_PAUSED)
+		return NULL;
+	for (unsigned int i = 0; i < vcpus_count(vm->vcpus); i++)
+		hv_vcpu_clock_paused(vcpus_hv(vm->vcpus, i));
+	board_resume(vm->board);
+	vm->state = VM_RUNNING;
+	vcpus_open(vm->vcpus);
+	return NULL;
+}
+
+static struct err *vm_do_power_button(struct vm *vm)
+{
+	if (vm->state == VM_ENDED)
+		return err_new(EINVAL, "The VM has ended");
+	board_power_button(vm->board);
+	if (vm->config.power_button_timeout && !vm->button_timer.loop)
+		loop_timer_set(vm->loop, &vm->button_timer,
+			(uint64_t)vm->config.power_button_timeout * 1000000000ULL);
+	return NULL;
+}
+
+/* ---- Public functions ---- */
+
+static void vm_init(struct vm *vm)
+{
+	vm->end_fd = -1;
+	vm->control.name = "vm-control";
+	vm->control.run = vm_control_main;
+	vm->machine_events.reset = vm_on_reset;
+	vm->machine_events.shutdown = vm_on_shutdown;
+	vm->machine_events.panic = vm_on_panic;
+	vm->console_events.quit = vm_on_console_quit;
+	vm->vcpus_events.failed = vm_on_vcpu_failed;
+	vm->vcpus_events.triple_fault = vm_on_triple_fault;
+	vm->requests[VM_REQUEST_RESET].run = vm_serve_reset;
+	vm->requests[VM_REQUEST_END].run = vm_serve_end;
+	vm->button_timer.fired = vm_on_button_timeout;
+	pthread_mutex_init(&vm->lock, NULL);
+}
+
+static struct err *vm_build(struct vm *vm)
+{
+	struct board_env env = {
+		.config = &vm->config,
+		.events = &vm->machine_events,
+		.console_events = &vm->console_events,
+	};
+	struct err *err;
+
+	vm->end_fd = fd_eventfd();
+	if (vm->end_fd < 0)
+		return err_new(-vm->end_fd, "Cannot create an eventfd");
+	err = loop_create(&vm->loop);
+	env.loop = vm->loop;
+	if (!err)
+		err = board_create(&env, &vm->board);
+	/* From here on the vCPUs are being created while this thread makes devices and loads the kernel. */
+	if (!err)
+		err = vcpus_create(vm->board, vm->config.cpu.count, &vm->vcpus_events, &vm->vcpus);
+	if (!err)
+		err = board_populate(vm->board);
+	if (!err)
+		err = board_load(vm->board);
+	if (!err)
+		err = vcpus_await(vm->vcpus);
+	for (unsigned int i = 0; !err && i < vm->config.cpu.count; i++)
+		err = board_init_vcpu(vm->board, i, vcpus_hv(vm->vcpus, i));
+	return err;
+}
+
+struct err *vm_create(struct vm_config *config, struct vm **ret_vm)
+{
+	struct vm *vm = new0(struct vm);
+	struct err *err = vm ? vm_config_validate(config) : err_new(ENOMEM, "Cannot create a VM");
+
+	if (err) {
+		free(vm);
+		return err;
+	}
+	vm_init(vm);
+	vm->config = *config;
+	err = vm_build(vm);
+	if (err) {
+		vm->config = (struct vm_config){0}; /* stays the caller's */
+		vm_free(vm);
+		return err;
+	}
+	*config = (struct vm_config){0};
+	*ret_vm = vm;
+	return NULL;
+}
+
+void vm_free(struct vm *vm)
+{
+	if (!vm)
+		return;
+	if (vm->control.started) {
+		vm_stop(vm);
+		loop_stop(vm->loop);
+		thread_join(&vm->control);
+	}
+	vcpus_free(vm->vcpus);
+	board_free(vm->board);
+	loop_free(vm->loop);
+	auto_close_cleanup(&vm->end_fd);
+	err_free(vm->end_err);
+	vm_config_deinit(&vm->config);
+	pthread_mutex_destroy(&vm->lock);
+	free(vm);
+}
+
+struct err *vm_boot(struct vm *vm)
+{
+	struct err *err;
+
+	if (vm->state != VM_CREATED)
+		return err_new(EINVAL, "The VM was booted before");
+	vm->state = VM_RUNNING;
+	/* The guest first: what it sends to the control thread waits in the queue. */
+	vcpus_open(vm->vcpus);
+	err = thread_start(&vm->control);
+	if (err) {
+		vcpus_settle(vm->vcpus);
+		vm->state = VM_CREATED;
+	}
+	return err;
+}
+
+struct err *vm_pause(struct vm *vm)
+{
+	return vm_call(vm, vm_do_pause);
+}
+
+struct err *vm_resume(struct vm *vm)
+{
+	return vm_call(vm, vm_do_resume);
+}
+
+struct err *vm_power_button(struct vm *vm)
+{
+	return vm_call(vm, vm_do_power_button);
+}
+
+static struct err *vm_do_stop(struct vm *vm)
+{
+	vm_request_end(vm, VM_END_STOPPED, NULL);
+	vm_finish(vm);
+	return NULL;
+}
+
+void vm_stop(struct vm *vm)
+{
+	err_free(vm_call(vm, vm_do_stop));
+}
+
+struct err *vm_wait(struct vm *vm, int timeout_ms, enum vm_end *ret_end)
+{
+	struct pollfd pfd = {.fd = vm->end_fd, .events = POLLIN};
+	int n;
+
+	do
+		n = poll(&pfd, 1, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_new(errno, "Cannot wait for the VM");
+	if (!n)
+		return err_new(ETIMEDOUT, "The VM still runs");
+	auto_lock(&vm->lock);
+	*ret_end = vm->end;
+	return steal_ptr(&vm->end_err);
+}
+
+int vm_end_fd(const struct vm *vm)
+{
+	return vm->end_fd;
+}
+
+void vm_restore_terminal(const struct vm *vm)
+{
+	board_restore_terminal(vm->board);
+}

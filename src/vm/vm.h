@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtual machine's life.
+ *
+ *     CREATED --boot--> RUNNING <--pause/resume--> PAUSED
+ *                       RUNNING --guest reset--> RUNNING        (board reset, payload loaded again)
+ *     any of them --power-off, panic, fault, stop--> ENDED      (vCPUs at the gate, consoles closed)
+ *
+ * Threads. The control thread (a struct loop) owns the state: every request, by the guest, the
+ * console or a caller, is a message to it, and they are served in order. vCPU threads only post requests
+ * and close the gate. Callers may be any thread that is not one of the VM's.
+ */
+#pragma once
+
+#include "base/err.h"
+
+struct log;
+struct vm;
+struct vm_config;
+
+enum vm_end {
+	VM_END_POWER_OFF,
+	VM_END_RESET, /* with no_reboot */
+	VM_END_PANIC,
+	VM_END_TRIPLE_FAULT,
+	VM_END_ERROR,
+	VM_END_STOPPED,
+	VM_END_CONSOLE,
+};
+
+/*
+ * A complete VM that does not run. `config` is checked and taken over (left empty) on success; the caller is
+ * bound to the VM's log, which its threads inherit. [any]
+ */
+struct err *must_check vm_create(struct vm_config *config, struct vm **ret_vm);
+/* Ends it if it runs, frees everything. NULL is fine. */
+void vm_free(struct vm *vm);
+
+struct err *must_check vm_boot(struct vm *vm);
+struct err *must_check vm_pause(struct vm *vm);
+struct err *must_check vm_resume(struct vm *vm);
+struct err *must_check vm_power_button(struct vm *vm);
+void vm_stop(struct vm *vm);
+
+/*
+ * Waits for the end, at most timeout_ms (-1: for ever); ETIMEDOUT if there was none. With VM_END_ERROR,
+ * *ret_end is set and the reason is returned, once.
+ */
+struct err *must_check vm_wait(struct vm *vm, int timeout_ms, enum vm_end *ret_end);
+/* Readable from the end on; owned by the VM. */
+int vm_end_fd(const struct vm *vm);
+/* Async-signal-safe. */
+void vm_restore_terminal(const struct vm *vm);
