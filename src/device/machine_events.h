@@ -28,3 +28,16 @@ static inline void machine_events_report(
 {
 	events->report(events, event, source);
 }
+
+/* "Power-off", for log lines. */
+static inline const char *machine_event_name(enum machine_event event)
+{
+	static const char *const names[] = {
+		[MACHINE_RESET] = "Reset",
+		[MACHINE_POWER_OFF] = "Power-off",
+		[MACHINE_PANIC] = "Guest panic",
+		[MACHINE_CRASH_LOADED] = "Guest panic, crash kernel loaded",
+	};
+
+	return names[event];
+}

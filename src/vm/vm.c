@@ -88,22 +88,30 @@ static void vm_request_end(struct vm *vm, enum vm_end end, struct err *err)
 	loop_post(vm->loop, &vm->requests[VM_REQUEST_END]);
 }
 
-static void vm_on_reset(struct machine_events *events)
+static void vm_request_reset(struct vm *vm)
 {
-	struct vm *vm = container_of(events, struct vm, machine_events);
-
 	vcpus_close(vm->vcpus);
 	loop_post(vm->loop, &vm->requests[VM_REQUEST_RESET]);
 }
 
-static void vm_on_shutdown(struct machine_events *events)
+static void vm_on_machine_event(struct machine_events *events, enum machine_event event, const char *source)
 {
-	vm_request_end(container_of(events, struct vm, machine_events), VM_END_POWER_OFF, NULL);
-}
+	struct vm *vm = container_of(events, struct vm, machine_events);
 
-static void vm_on_panic(struct machine_events *events)
-{
-	vm_request_end(container_of(events, struct vm, machine_events), VM_END_PANIC, NULL);
+	log_info("%s, by %s", machine_event_name(event), source);
+	switch (event) {
+	case MACHINE_RESET:
+		vm_request_reset(vm);
+		break;
+	case MACHINE_POWER_OFF:
+		vm_request_end(vm, VM_END_POWER_OFF, NULL);
+		break;
+	case MACHINE_PANIC:
+		vm_request_end(vm, VM_END_PANIC, NULL);
+		break;
+	case MACHINE_CRASH_LOADED:
+		break;
+	}
 }
 
 static void vm_on_vcpu_failed(struct vcpus_events *events, struct err *err)
@@ -244,9 +252,7 @@ static void vm_init(struct vm *vm)
 	vm->end_fd = -1;
 	vm->control.name = "vm-control";
 	vm->control.run = vm_control_main;
-	vm->machine_events.reset = vm_on_reset;
-	vm->machine_events.shutdown = vm_on_shutdown;
-	vm->machine_events.panic = vm_on_panic;
+	vm->machine_events.report = vm_on_machine_event;
 	vm->console_events.quit = vm_on_console_quit;
 	vm->vcpus_events.failed = vm_on_vcpu_failed;
 	vm->vcpus_events.triple_fault = vm_on_triple_fault;
