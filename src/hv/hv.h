@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hypervisor interface: a virtual machine, its vCPUs, its memory slots and its interrupts. Nothing
- * above this folder knows KVM. Two implementations: hv/kvm and hv/fake (tests, fuzzers).
+ * The hypervisor interface: a virtual machine, its vCPUs, its memory slots and its interrupts.
+ * Nothing above this folder knows KVM. Two implementations: hv/kvm and hv/fake (tests, fuzzers).
  * Architecture state (registers, CPUID) is in hv/hv_x86.h.
  *
- * Every call goes through the functions below; nobody writes vm->ops->. Control calls return an error
- * chain, the run loop and interrupts return 0 or -errno.
+ * Every call goes through the functions below; nobody writes vm->ops->. Control calls return an
+ * error chain, the run loop and interrupts return 0 or -errno.
  */
 #pragma once
 
@@ -19,10 +19,14 @@ struct hv_x86_msr;
 struct hv_x86_regs;
 struct hv_x86_sregs;
 
+/* Pins of the (user-space) I/O APIC that hv_vm_set_ioapic_route() knows. */
+#define HV_IOAPIC_PINS 24
+
 enum hv_exit_reason {
-	HV_EXIT_IO,           /* port I/O: u.io */
-	HV_EXIT_MMIO,         /* u.mmio */
-	HV_EXIT_KICKED,       /* hv_vcpu_kick() or a signal; state is consistent (pending I/O completed) */
+	HV_EXIT_IO,     /* port I/O: u.io */
+	HV_EXIT_MMIO,   /* u.mmio */
+	HV_EXIT_KICKED, /* hv_vcpu_kick() or a signal; state is consistent (pending I/O completed)
+			 */
 	HV_EXIT_IOAPIC_EOI,   /* x86, level-triggered: u.eoi */
 	HV_EXIT_SHUTDOWN,     /* x86 triple fault */
 	HV_EXIT_SYSTEM_EVENT, /* arm64 PSCI: u.system_event */
@@ -40,7 +44,8 @@ struct hv_exit {
 			bool write;
 			uint8_t size;   /* 1, 2 or 4 */
 			uint32_t count; /* > 1 for string instructions */
-			uint8_t *data;  /* size * count bytes; for a read, fill before the next run */
+			uint8_t *
+				data; /* size * count bytes; for a read, fill before the next run */
 		} io;
 		struct {
 			uint64_t gpa;
@@ -63,18 +68,18 @@ struct hv_exit {
 
 /* How a VM is made. */
 struct hv_vm_options {
-	const char *device;          /* "/dev/kvm" */
-	unsigned int max_vcpu_id;    /* largest id that will be created (x2APIC id) */
+	const char *device;       /* "/dev/kvm" */
+	unsigned int max_vcpu_id; /* largest id that will be created (x2APIC id) */
 };
 
 /* Facts of the host, for decisions above. */
 struct hv_caps {
-	unsigned int max_vcpus;      /* hard limit */
-	unsigned int max_vcpu_ids;   /* ids are below this */
+	unsigned int max_vcpus;    /* hard limit */
+	unsigned int max_vcpu_ids; /* ids are below this */
 	unsigned int max_slots;
 	unsigned int max_irq_routes;
-	unsigned int phys_bits;      /* guest physical address bits that KVM gives by default */
-	uint32_t tsc_khz;            /* of a vCPU, 0 if not known */
+	unsigned int phys_bits; /* guest physical address bits that KVM gives by default */
+	uint32_t tsc_khz;       /* of a vCPU, 0 if not known */
 	bool tsc_deadline;
 };
 
@@ -85,7 +90,8 @@ void hv_vm_free(struct hv_vm *vm);
 const struct hv_caps *hv_vm_caps(const struct hv_vm *vm);
 
 /* Backs [gpa, gpa + size) with host memory. Slot numbers are the backend's. [main] */
-struct err *must_check hv_vm_map(struct hv_vm *vm, uint64_t gpa, uint64_t size, uint8_t *hva, bool readonly);
+struct err *must_check hv_vm_map(
+	struct hv_vm *vm, uint64_t gpa, uint64_t size, uint8_t *hva, bool readonly);
 struct err *must_check hv_vm_unmap(struct hv_vm *vm, uint64_t gpa, uint64_t size);
 
 /* One message-signalled interrupt; > 0 delivered, 0 blocked by the guest, or -errno. [any] */
@@ -93,14 +99,16 @@ int hv_vm_signal_msi(struct hv_vm *vm, uint64_t addr, uint32_t data);
 
 /*
  * The x86 split irqchip needs to know which vectors the (user-space) I/O APIC has programmed
- * level-triggered, to give HV_EXIT_IOAPIC_EOI for them. Replaces what pin had; addr/data as an MSI; masked
- * or edge: present = false. [vcpu]
+ * level-triggered, to give HV_EXIT_IOAPIC_EOI for them. Replaces what pin had; addr/data as an MSI;
+ * masked or edge: present = false. [vcpu]
  */
-int must_check hv_vm_set_ioapic_route(struct hv_vm *vm, unsigned int pin, bool present, uint64_t addr, uint32_t data);
+int must_check hv_vm_set_ioapic_route(
+	struct hv_vm *vm, unsigned int pin, bool present, uint64_t addr, uint32_t data);
 
 /*
- * An eventfd that raises an MSI without the monitor. It is created unrouted: signals that arrive then are
- * held in the eventfd. Thread-safe with each other: the backend locks the routing table. [any]
+ * An eventfd that raises an MSI without the monitor. It is created unrouted: signals that arrive
+ * then are held in the eventfd. Thread-safe with each other: the backend locks the routing table.
+ * [any]
  */
 struct err *must_check hv_irqfd_create(struct hv_vm *vm, struct hv_irqfd **ret_irqfd);
 void hv_irqfd_free(struct hv_irqfd *irqfd);
@@ -113,7 +121,8 @@ void hv_irqfd_unroute(struct hv_irqfd *irqfd);
 /* true, and emptied, if a signal came while unrouted (a pending bit). */
 bool hv_irqfd_take(struct hv_irqfd *irqfd);
 
-/* Writes of any width to gpa (MMIO, len 0), or to a port, signal the eventfd instead of exiting. [vcpu] */
+/* Writes of any width to gpa (MMIO, len 0), or to a port, signal the eventfd instead of exiting.
+ * [vcpu] */
 int must_check hv_vm_ioeventfd(struct hv_vm *vm, uint64_t addr, bool is_pio, int fd, bool assign);
 
 /*
@@ -127,10 +136,15 @@ void hv_vcpu_free(struct hv_vcpu *vcpu);
 int must_check hv_vcpu_run(struct hv_vcpu *vcpu, struct hv_exit *ret_exit);
 
 /*
- * Binds the calling thread as the one that runs this vCPU (its signal mask and kick target). Before the
- * first hv_vcpu_run(). [vcpu]
+ * Binds the calling thread as the one that runs this vCPU (its signal mask and kick target). Before
+ * the first hv_vcpu_run(). [vcpu]
  */
 struct err *must_check hv_vcpu_bind(struct hv_vcpu *vcpu);
+/*
+ * Undoes the binding; by the bound thread, before it ends, so that a kick cannot hit a stranger. A
+ * kick that comes later is kept for the next bound thread. [vcpu]
+ */
+void hv_vcpu_unbind(struct hv_vcpu *vcpu);
 
 /*
  * Makes the current or the next hv_vcpu_run() return HV_EXIT_KICKED: never lost, also when it lands
@@ -139,10 +153,11 @@ struct err *must_check hv_vcpu_bind(struct hv_vcpu *vcpu);
 void hv_vcpu_kick(struct hv_vcpu *vcpu);
 
 /*
- * Back to the state of a new vCPU, everything included (registers, FPU, MSRs, local APIC, events, MP state);
- * CPUID stays. The vCPU must not run; by any thread while its own is parked.
+ * Back to the state of a new vCPU, everything included (registers, FPU, MSRs, local APIC, events,
+ * MP state); CPUID stays. The vCPU must not run; by any thread while its own is parked.
  */
 struct err *must_check hv_vcpu_reset(struct hv_vcpu *vcpu);
 
-/* To be called when the guest's clock stood still (pause), so that it does not see a soft lockup. [vcpu] */
+/* To be called when the guest's clock stood still (pause), so that it does not see a soft lockup.
+ * [vcpu] */
 void hv_vcpu_clock_paused(struct hv_vcpu *vcpu);

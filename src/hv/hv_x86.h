@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * x86_64 state of a vCPU, in the terms of the AMD64 and Intel manuals and independent of KVM's layouts.
+ * x86_64 state of a vCPU, in the terms of the AMD64 and Intel manuals and independent of KVM's
+ * layouts.
  */
 #pragma once
 
@@ -14,9 +15,10 @@ struct hv_x86_regs {
 
 struct hv_x86_segment {
 	uint64_t base;
-	uint32_t limit;   /* in bytes, already scaled */
+	uint32_t limit; /* in bytes, already scaled */
 	uint16_t selector;
-	uint16_t access;  /* type, S, DPL, P in bits 0-7; AVL, L, D/B, G in bits 12-15 (as in a descriptor) */
+	uint16_t access; /* type, S, DPL, P in bits 0-7; AVL, L, D/B, G in bits 12-15 (as in a
+			    descriptor) */
 	bool unusable;
 };
 
@@ -54,8 +56,18 @@ struct err *must_check hv_x86_supported_cpuid(struct hv_vm *vm, struct hv_x86_cp
 
 /* [vcpu], or the creating thread before the first run. */
 struct err *must_check hv_x86_set_cpuid(struct hv_vcpu *vcpu, const struct hv_x86_cpuid *cpuid);
-struct err *must_check hv_x86_set_msrs(struct hv_vcpu *vcpu, const struct hv_x86_msr *msrs, unsigned int n);
+struct err *must_check hv_x86_set_msrs(
+	struct hv_vcpu *vcpu, const struct hv_x86_msr *msrs, unsigned int n);
+/* In: msrs[].index; out: msrs[].value. */
+struct err *must_check hv_x86_get_msrs(
+	struct hv_vcpu *vcpu, struct hv_x86_msr *msrs, unsigned int n);
 struct err *must_check hv_x86_set_regs(struct hv_vcpu *vcpu, const struct hv_x86_regs *regs);
 struct err *must_check hv_x86_set_sregs(struct hv_vcpu *vcpu, const struct hv_x86_sregs *sregs);
 struct err *must_check hv_x86_get_regs(struct hv_vcpu *vcpu, struct hv_x86_regs *ret_regs);
 struct err *must_check hv_x86_get_sregs(struct hv_vcpu *vcpu, struct hv_x86_sregs *ret_sregs);
+
+/*
+ * The guest physical address that a linear address has in the vCPU's current mode; 0, -EFAULT if it
+ * is not mapped, or -errno. [vcpu]
+ */
+int must_check hv_x86_translate(struct hv_vcpu *vcpu, uint64_t gva, uint64_t *ret_gpa);
