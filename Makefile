@@ -1,18 +1,68 @@
 # SPDX-License-Identifier: Apache-2.0
-# A thin front of meson and the scripts in tools/ for people.
+# A thin front of meson and the scripts in tools/, for people.
+#
+#   make                build/dev, with warnings as errors
+#   make demo           a Linux guest to type into (fetches a kernel; KERNEL= and INITRAMFS= override)
+#   make test           everything that CI runs: check, unit tests with sanitizers, integration tests
+#   make check          static checks: format, layers, headers, clang-tidy, cppcheck, shell scripts
+#   make release        build/release/alioth: static, stripped
+#   make fuzz           each fuzzer for FUZZ_SECONDS (60)
+#   make coverage       line coverage of the unit and integration tests
+#   make bench-boot     start-up against QEMU, in the lab where needed
 BUILD ?= build/dev
+FUZZ_SECONDS ?= 60
 
-.PHONY: all test unit clean
-all: $(BUILD)/build.ninja
+.PHONY: all deps demo test unit unit-asan unit-tsan integration check release fuzz coverage bench-boot install clean
+all: deps
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
 	ninja -C $(BUILD)
 
-$(BUILD)/build.ninja:
-	meson setup $(BUILD)
+deps:
+	@tools/deps.sh build
+
+demo: all
+	@tools/deps.sh build lab
+	tools/demo.sh $(BUILD)/src/cli/alioth
+
+test:
+	@tools/deps.sh build test lab
+	tools/test.sh
 
 unit: all
-	meson test -C $(BUILD) --suite unit
+	@tools/deps.sh build test
+	meson test -C $(BUILD) --suite unit --print-errorlogs
 
-test: unit
+unit-asan:
+	tools/sanitized.sh build/asan address,undefined
+
+unit-tsan:
+	tools/sanitized.sh build/tsan thread
+
+integration: all
+	tools/integration.sh $(BUILD)
+
+check: all
+	@tools/deps.sh build test
+	tools/check.sh $(BUILD)
+
+release:
+	@tools/deps.sh build
+	tools/release.sh build/release
+
+fuzz:
+	@tools/deps.sh build fuzz
+	tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
+
+coverage:
+	@tools/deps.sh build test lab
+	tools/coverage.sh build/coverage
+
+bench-boot: all release
+	@tools/deps.sh build lab bench
+	tools/bench_boot.sh build/release
+
+install: all
+	meson install -C $(BUILD)
 
 clean:
 	rm -rf build
