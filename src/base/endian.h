@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Little- and big-endian integers as types of their own: a le32 cannot be used as a number by mistake.
- * Also loads and stores at any alignment. All functions [any].
+ * Little- and big-endian integers as types of their own: a le32 cannot be used as a number by
+ * mistake. Also loads and stores at any alignment. All functions [any].
  */
 #pragma once
 

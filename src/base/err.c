@@ -32,8 +32,8 @@ static struct err err_oom = {
 static struct err *err_build(struct err *cause, const char *file, int line, int code,
 	const char *fmt, va_list args) printf_like(5, 0);
 
-static struct err *err_build(struct err *cause, const char *file, int line, int code,
-	const char *fmt, va_list args)
+static struct err *err_build(
+	struct err *cause, const char *file, int line, int code, const char *fmt, va_list args)
 {
 	struct err *err = new0(struct err);
 
@@ -97,8 +97,8 @@ const char *err_text(const struct err *err)
 	return err ? err->text : "";
 }
 
-bool err_frame(const struct err *err, unsigned int index, const char **ret_text, const char **ret_file,
-	int *ret_line)
+bool err_frame(const struct err *err, unsigned int index, const char **ret_text,
+	const char **ret_file, int *ret_line)
 {
 	unsigned int depth = 0;
 
@@ -139,7 +139,8 @@ char *err_format(const struct err *err)
 
 	strbuf_printf(&sb, "Error: %s\n", err_text(err));
 	if (err_code(err))
-		strbuf_printf(&sb, "%u: %s (os error %d)\n", n++, err_strerror(err_code(err)), err_code(err));
+		strbuf_printf(&sb, "%u: %s (os error %d)\n", n++, err_strerror(err_code(err)),
+			err_code(err));
 	for (unsigned int i = 0; err_frame(err, i, &text, &file, &line); i++)
 		strbuf_printf(&sb, "%u: %s, at %s:%d\n", n++, text, err_repo_path(file), line);
 	return strbuf_steal(&sb);

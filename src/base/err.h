@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The error chain of the control path. NULL is success; a non-NULL error is owned by whoever holds the
- * pointer. The innermost frame carries the errno; each caller adds a frame that says what it was doing.
- * Never allocates more than a few hundred bytes a frame; out of memory yields a static error that
- * err_free() accepts. All functions [any]; one error belongs to one thread at a time.
+ * The error chain of the control path. NULL is success; a non-NULL error is owned by whoever holds
+ * the pointer. The innermost frame carries the errno; each caller adds a frame that says what it
+ * was doing. Never allocates more than a few hundred bytes a frame; out of memory yields a static
+ * error that err_free() accepts. All functions [any]; one error belongs to one thread at a time.
  */
 #pragma once
 
@@ -24,8 +24,8 @@ struct err;
 
 struct err *must_check err_new_at(const char *file, int line, int code, const char *fmt, ...)
 	printf_like(4, 5);
-struct err *must_check err_wrap_at(const char *file, int line, struct err *err, const char *fmt, ...)
-	printf_like(4, 5);
+struct err *must_check err_wrap_at(
+	const char *file, int line, struct err *err, const char *fmt, ...) printf_like(4, 5);
 
 /* Frees the chain; NULL is fine. */
 void err_free(struct err *err);
@@ -46,8 +46,8 @@ char *must_check err_format(const struct err *err);
  * Frames from the innermost outwards, for callers that make their own form (JSON). Index 0 is the
  * innermost. Returns false past the end. The strings live as long as the error.
  */
-bool err_frame(const struct err *err, unsigned int index, const char **ret_text, const char **ret_file,
-	int *ret_line);
+bool err_frame(const struct err *err, unsigned int index, const char **ret_text,
+	const char **ret_file, int *ret_line);
 
 /* "No such file or directory" for an errno value, thread-safe, never NULL. */
 const char *err_strerror(int code);

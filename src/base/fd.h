@@ -17,10 +17,11 @@ int must_check fd_write_full(int fd, const void *buf, size_t len);
 int must_check fd_pwrite_full(int fd, const void *buf, size_t len, uint64_t off);
 
 /*
- * Opens a regular file for reading without ever blocking (a FIFO or a device is refused), and gives its
- * size. `what` names it in errors ("kernel"). The caller closes *ret_fd.
+ * Opens a regular file for reading without ever blocking (a FIFO or a device is refused), and gives
+ * its size. `what` names it in errors ("kernel"). The caller closes *ret_fd.
  */
-struct err *must_check fd_open_regular(const char *path, const char *what, int *ret_fd, uint64_t *ret_size);
+struct err *must_check fd_open_regular(
+	const char *path, const char *what, int *ret_fd, uint64_t *ret_size);
 
 int must_check fd_set_nonblock(int fd, bool on);
 

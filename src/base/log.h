@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Levelled, per-module logging without global state: each virtual machine has a `struct log`, and each
- * of its threads is bound to it (a thread-local pointer, set by whoever starts the thread or enters the
- * library). A thread that is not bound logs nowhere.
+ * Levelled, per-module logging without global state: each virtual machine has a `struct log`, and
+ * each of its threads is bound to it (a thread-local pointer, set by whoever starts the thread or
+ * enters the library). A thread that is not bound logs nowhere.
  *
  * A module is a folder or a file of src/: a file defines LOG_MODULE before it includes this header
  * ("virtio_blk"). A spec is "LEVEL[,MODULE=LEVEL]..." with the levels off, error, warn, info, debug
@@ -22,12 +22,14 @@ enum log_level { LOG_OFF, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_TRACE };
  * log, and should be quick.
  */
 struct log_sink {
-	void (*write)(struct log_sink *sink, enum log_level level, const char *module, const char *text);
+	void (*write)(
+		struct log_sink *sink, enum log_level level, const char *module, const char *text);
 };
 
 struct log;
 
-/* A log that hands its lines to `sink` (not owned; outlives the log). `spec` as above; NULL is "warn". */
+/* A log that hands its lines to `sink` (not owned; outlives the log). `spec` as above; NULL is
+ * "warn". */
 struct err *must_check log_create(const char *spec, struct log_sink *sink, struct log **ret_log);
 /* Frees the log; no thread may be bound to it any more. NULL is fine. */
 void log_free(struct log *log);
@@ -46,8 +48,8 @@ void log_err_free(enum log_level level, const char *module, struct err *err);
 const char *log_level_name(enum log_level level);
 
 /*
- * Lets through `burst` events, then one per interval; counts what it swallowed. For lines that a guest
- * can cause. Zero-initialised; belongs to one thread or lock.
+ * Lets through `burst` events, then one per interval; counts what it swallowed. For lines that a
+ * guest can cause. Zero-initialised; belongs to one thread or lock.
  */
 struct log_limit {
 	uint64_t next_ns;

@@ -19,7 +19,8 @@
 /* Number of elements of an array; a pointer does not compile. */
 #define ARRAY_SIZE(a)                                                                              \
 	(sizeof(a) / sizeof((a)[0]) +                                                              \
-		0 * sizeof(char[1 - 2 * __builtin_types_compatible_p(__typeof__(a), __typeof__(&(a)[0]))]))
+		0 * sizeof(char[1 - 2 * __builtin_types_compatible_p(                              \
+						__typeof__(a), __typeof__(&(a)[0]))]))
 
 /* The object that embeds *ptr as its member; the member's type is checked. */
 #define container_of(ptr, type, member)                                                            \

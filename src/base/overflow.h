@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Arithmetic that says when it overflows, and range tests on [start, start + len). All functions [any].
+ * Arithmetic that says when it overflows, and range tests on [start, start + len). All functions
+ * [any].
  */
 #pragma once
 

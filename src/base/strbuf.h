@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A growing byte buffer with a limit that it never passes. Failures (no memory, limit reached) are
- * sticky: append freely, look once at the end. Always NUL-terminated, so that it serves as text too.
- * All functions [any]; one buffer belongs to one thread at a time.
+ * sticky: append freely, look once at the end. Always NUL-terminated, so that it serves as text
+ * too. All functions [any]; one buffer belongs to one thread at a time.
  */
 #pragma once
 

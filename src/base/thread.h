@@ -23,11 +23,12 @@ static inline void thread_lock_leave(pthread_mutex_t **mutex)
 
 /*
  * with_lock (&lock) statement: runs the statement with the mutex held, and releases it on every way
- * out (return, goto, break of an outer loop). A `break` or `continue` inside leaves only this block.
+ * out (return, goto, break of an outer loop). A `break` or `continue` inside leaves only this
+ * block.
  */
 #define with_lock(mutex)                                                                           \
-	for (pthread_mutex_t *held_ __attribute__((cleanup(thread_lock_leave))) =                  \
-			thread_lock_enter(mutex),                                                  \
+	for (pthread_mutex_t * held_                                                               \
+			__attribute__((cleanup(thread_lock_leave))) = thread_lock_enter(mutex),    \
 			*once_ = held_;                                                            \
 		once_; once_ = NULL)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event loop on epoll: file descriptors, timers, and messages from other threads with acknowledgement.
- * Each loop belongs to the one thread that runs it ([loop]); only loop_post(), loop_call()
- * and loop_stop() may be called from elsewhere ([any]).
+ * An event loop on epoll: file descriptors, timers, and messages from other threads with
+ * acknowledgement. Each loop belongs to the one thread that runs it ([loop]); only loop_post(),
+ * loop_call() and loop_stop() may be called from elsewhere ([any]).
  */
 #pragma once
 
@@ -15,9 +15,9 @@ struct loop;
 /* A file descriptor in a loop. Embedded; `fd` stays the owner's. */
 struct loop_fd {
 	int fd;
-	uint32_t events; /* EPOLLIN, EPOLLOUT, EPOLLET ... */
+	uint32_t events;                                        /* EPOLLIN, EPOLLOUT, EPOLLET ... */
 	void (*ready)(struct loop_fd *source, uint32_t events); /* [loop] */
-	struct loop *loop; /* NULL while not added */
+	struct loop *loop;                                      /* NULL while not added */
 };
 
 /* A one-shot timer on CLOCK_MONOTONIC. Embedded. */
@@ -45,7 +45,8 @@ void loop_free(struct loop *loop);
 int must_check loop_add(struct loop *loop, struct loop_fd *source);
 /* Changes source->events. */
 int must_check loop_modify(struct loop_fd *source, uint32_t events);
-/* Takes it out; its callback is not called any more, even if it was already ready. NULL-safe on loop. */
+/* Takes it out; its callback is not called any more, even if it was already ready. NULL-safe on
+ * loop. */
 void loop_remove(struct loop_fd *source);
 
 /* Arms (again) at now + delay; cancels. [loop] */
@@ -54,7 +55,8 @@ void loop_timer_cancel(struct loop_timer *timer);
 
 /* Queues msg; returns at once. A message that is still queued is not queued twice. [any] */
 void loop_post(struct loop *loop, struct loop_msg *msg);
-/* Queues msg and waits until it has run. Not from the loop's own thread, where it runs at once. [any] */
+/* Queues msg and waits until it has run. Not from the loop's own thread, where it runs at once.
+ * [any] */
 void loop_call(struct loop *loop, struct loop_msg *msg);
 
 /* Serves until loop_stop(); messages that are queued by then are run first. [loop] */

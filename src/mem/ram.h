@@ -2,11 +2,11 @@
 /*
  * Guest RAM: a handful of regions, each one host mapping, published as an immutable sorted map.
  *
- * Readers (vCPU threads, device loops) take no lock: the map is loaded with acquire and never changes;
- * a change publishes a new map and keeps the old one until ram_free(), as the owner changes RAM a few
- * times in a VM's life. Every accessor takes a length, checks it against the map, and may cross from
- * one region into an adjacent one. Pointers into guest RAM leave this folder only as iovecs
- * for a syscall or as a `ram_window` with checked accessors.
+ * Readers (vCPU threads, device loops) take no lock: the map is loaded with acquire and never
+ * changes; a change publishes a new map and keeps the old one until ram_free(), as the owner
+ * changes RAM a few times in a VM's life. Every accessor takes a length, checks it against the map,
+ * and may cross from one region into an adjacent one. Pointers into guest RAM leave this folder
+ * only as iovecs for a syscall or as a `ram_window` with checked accessors.
  */
 #pragma once
 
@@ -25,11 +25,11 @@ enum ram_backend { RAM_ANON, RAM_MEMFD };
 /* How regions are made; plain facts, validated by config. */
 struct ram_options {
 	enum ram_backend backend;
-	bool shared;            /* MAP_SHARED (memfd is always shared) */
-	bool thp;               /* madvise(MADV_HUGEPAGE) */
-	bool prealloc;          /* touch every page before the guest runs */
-	bool lock;              /* mlock */
-	uint64_t hugetlb;       /* page size in bytes (2M, 1G); 0: ordinary pages */
+	bool shared;      /* MAP_SHARED (memfd is always shared) */
+	bool thp;         /* madvise(MADV_HUGEPAGE) */
+	bool prealloc;    /* touch every page before the guest runs */
+	bool lock;        /* mlock */
+	uint64_t hugetlb; /* page size in bytes (2M, 1G); 0: ordinary pages */
 };
 
 struct ram_region {
@@ -38,6 +38,7 @@ struct ram_region {
 	uint8_t *hva;       /* host mapping; see the rule above */
 	int fd;             /* memfd behind it, or -1 */
 	uint64_t fd_offset; /* of the region's first byte in fd */
+	uint64_t guard;     /* inaccessible bytes on either side of the mapping */
 };
 
 /* Told of each region that appears or goes, in order of registration; remove in reverse. [main] */
@@ -73,9 +74,9 @@ int must_check ram_read_file(const struct ram *ram, uint64_t gpa, int fd, uint64
 
 /*
  * Puts len bytes of a regular file at gpa: private file pages are mapped over the RAM
- * where the backend allows (anonymous, ordinary pages; gpa and off page aligned), copied otherwise. The
- * rest of the last page reads as zeros (both ways). The guest's writes never reach the file. Until
- * ram_reset(). 0 or -errno as above. [main]
+ * where the backend allows (anonymous, ordinary pages; gpa and off page aligned), copied otherwise.
+ * The rest of the last page reads as zeros (both ways). The guest's writes never reach the file.
+ * Until ram_reset(). 0 or -errno as above. [main]
  */
 int must_check ram_map_file(struct ram *ram, uint64_t gpa, int fd, uint64_t off, uint64_t len);
 
@@ -83,14 +84,15 @@ int must_check ram_map_file(struct ram *ram, uint64_t gpa, int fd, uint64_t off,
  * Pieces of [gpa, gpa + len) for a syscall, appended at iov[0..max). The number of pieces (0 for
  * len 0), or -EFAULT, or -ENOBUFS if more than max are needed. [any]
  */
-int must_check ram_iov(const struct ram *ram, uint64_t gpa, uint64_t len, struct iovec *iov, int max);
+int must_check ram_iov(
+	const struct ram *ram, uint64_t gpa, uint64_t len, struct iovec *iov, int max);
 
 /* All RAM reads as zero again, the pages go back to the host, and mapped files are gone. [main] */
 struct err *must_check ram_reset(struct ram *ram);
 
 /*
- * A validated span of one region, for structures that are used often (virtqueue rings). The accessors
- * below check offset and size against it; they assert nothing about the content.
+ * A validated span of one region, for structures that are used often (virtqueue rings). The
+ * accessors below check offset and size against it; they assert nothing about the content.
  */
 struct ram_window {
 	uint8_t *hva; /* private to the accessors */
@@ -101,21 +103,22 @@ struct ram_window {
 int must_check ram_window_init(const struct ram *ram, uint64_t gpa, uint64_t len, uint64_t align,
 	struct ram_window *ret_window);
 
-/* A field of a window at a naturally aligned offset: atomic, so that a racing guest tears nothing. */
+/* A field of a window at a naturally aligned offset: atomic, so that a racing guest tears nothing.
+ */
 #define RAM_WINDOW_DEFINE(bits)                                                                    \
-	static inline uint##bits##_t ram_window_load##bits(const struct ram_window *w,             \
-		uint64_t off, memory_order order)                                                  \
+	static inline uint##bits##_t ram_window_load##bits(                                        \
+		const struct ram_window *w, uint64_t off, memory_order order)                      \
 	{                                                                                          \
 		assert(range_fits(off, sizeof(uint##bits##_t), w->len));                           \
 		return le##bits##toh(__atomic_load_n(                                              \
 			(const uint##bits##_t *)(const void *)(w->hva + off), (int)order));        \
 	}                                                                                          \
-	static inline void ram_window_store##bits(const struct ram_window *w, uint64_t off,        \
-		uint##bits##_t v, memory_order order)                                              \
+	static inline void ram_window_store##bits(                                                 \
+		const struct ram_window *w, uint64_t off, uint##bits##_t v, memory_order order)    \
 	{                                                                                          \
 		assert(range_fits(off, sizeof(uint##bits##_t), w->len));                           \
-		__atomic_store_n((uint##bits##_t *)(void *)(w->hva + off), htole##bits(v),         \
-			(int)order);                                                               \
+		__atomic_store_n(                                                                  \
+			(uint##bits##_t *)(void *)(w->hva + off), htole##bits(v), (int)order);     \
 	}
 RAM_WINDOW_DEFINE(16)
 RAM_WINDOW_DEFINE(32)
@@ -129,7 +132,8 @@ static inline void ram_window_read(const struct ram_window *w, uint64_t off, voi
 	memcpy(dst, w->hva + off, len);
 }
 
-static inline void ram_window_write(const struct ram_window *w, uint64_t off, const void *src, size_t len)
+static inline void ram_window_write(
+	const struct ram_window *w, uint64_t off, const void *src, size_t len)
 {
 	assert(range_fits(off, len, w->len));
 	memcpy(w->hva + off, src, len);

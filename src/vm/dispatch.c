@@ -12,7 +12,8 @@
 #include "hv/hv.h"
 #include "mem/bus.h"
 
-static void dispatch_access(struct bus *bus, uint64_t addr, unsigned int size, bool write, uint8_t *data)
+static void dispatch_access(
+	struct bus *bus, uint64_t addr, unsigned int size, bool write, uint8_t *data)
 {
 	if (write)
 		bus_write(bus, addr, size, load_le(data, size));
@@ -34,10 +35,12 @@ static void dispatch_mmio(struct bus *bus, const struct hv_exit *exit)
 	unsigned int step = is_pow2(exit->u.mmio.size) ? exit->u.mmio.size : 1;
 
 	for (unsigned int i = 0; i < exit->u.mmio.size; i += step)
-		dispatch_access(bus, exit->u.mmio.gpa + i, step, exit->u.mmio.write, exit->u.mmio.data + i);
+		dispatch_access(
+			bus, exit->u.mmio.gpa + i, step, exit->u.mmio.write, exit->u.mmio.data + i);
 }
 
-static enum dispatch_result dispatch_failed(struct board *board, struct hv_vcpu *vcpu, const struct hv_exit *exit)
+static enum dispatch_result dispatch_failed(
+	struct board *board, struct hv_vcpu *vcpu, const struct hv_exit *exit)
 {
 	board_dump_vcpu(board, vcpu, exit);
 	return DISPATCH_FAILED;

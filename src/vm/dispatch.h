@@ -17,4 +17,5 @@ enum dispatch_result {
 };
 
 /* Handles one exit; fills the data of reads in place. [vcpu] */
-enum dispatch_result must_check dispatch_exit(struct board *board, struct hv_vcpu *vcpu, struct hv_exit *exit);
+enum dispatch_result must_check dispatch_exit(
+	struct board *board, struct hv_vcpu *vcpu, struct hv_exit *exit);

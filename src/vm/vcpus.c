@@ -77,7 +77,8 @@ static void vcpu_execute(struct vcpu *vcpu)
 
 		if (ret < 0) {
 			vcpus_close(all);
-			all->events->failed(all->events, err_new(-ret, "Cannot run vCPU %u", vcpu->index));
+			all->events->failed(
+				all->events, err_new(-ret, "Cannot run vCPU %u", vcpu->index));
 			return;
 		}
 		result = dispatch_exit(all->board, vcpu->hv, &exit);
@@ -87,9 +88,10 @@ static void vcpu_execute(struct vcpu *vcpu)
 		if (result == DISPATCH_TRIPLE_FAULT)
 			all->events->triple_fault(all->events);
 		else
-			all->events->failed(all->events,
-				err_new(0, "vCPU %u cannot go on: %s (code %#llx)", vcpu->index,
-					exit.u.failed.what, (unsigned long long)exit.u.failed.code));
+			all->events->failed(
+				all->events, err_new(0, "vCPU %u cannot go on: %s (code %#llx)",
+						     vcpu->index, exit.u.failed.what,
+						     (unsigned long long)exit.u.failed.code));
 		return;
 	}
 }
@@ -103,8 +105,8 @@ static void vcpu_main(struct thread *thread)
 		vcpu_execute(vcpu);
 }
 
-struct err *vcpus_create(struct board *board, unsigned int n, struct vcpus_events *events,
-	struct vcpus **ret_vcpus)
+struct err *vcpus_create(
+	struct board *board, unsigned int n, struct vcpus_events *events, struct vcpus **ret_vcpus)
 {
 	struct vcpus *all = calloc(1, sizeof(*all) + n * sizeof(all->list[0]));
 

@@ -94,7 +94,8 @@ static void vm_request_reset(struct vm *vm)
 	loop_post(vm->loop, &vm->requests[VM_REQUEST_RESET]);
 }
 
-static void vm_on_machine_event(struct machine_events *events, enum machine_event event, const char *source)
+static void vm_on_machine_event(
+	struct machine_events *events, enum machine_event event, const char *source)
 {
 	struct vm *vm = container_of(events, struct vm, machine_events);
 
@@ -278,7 +279,8 @@ static struct err *vm_build(struct vm *vm)
 	env.loop = vm->loop;
 	if (!err)
 		err = board_create(&env, &vm->board);
-	/* From here on the vCPUs are being created while this thread makes devices and loads the kernel. */
+	/* From here on the vCPUs are being created while this thread makes devices and loads the
+	 * kernel. */
 	if (!err)
 		err = vcpus_create(vm->board, vm->config.cpu.count, &vm->vcpus_events, &vm->vcpus);
 	if (!err)

@@ -4,11 +4,12 @@
  *
  *     CREATED --boot--> RUNNING <--pause/resume--> PAUSED
  *                       RUNNING --guest reset--> RUNNING        (board reset, payload loaded again)
- *     any of them --power-off, panic, fault, stop--> ENDED      (vCPUs at the gate, consoles closed)
+ *     any of them --power-off, panic, fault, stop--> ENDED      (vCPUs at the gate, consoles
+ * closed)
  *
  * Threads. The control thread (a struct loop) owns the state: every request, by the guest, the
- * console or a caller, is a message to it, and they are served in order. vCPU threads only post requests
- * and close the gate. Callers may be any thread that is not one of the VM's.
+ * console or a caller, is a message to it, and they are served in order. vCPU threads only post
+ * requests and close the gate. Callers may be any thread that is not one of the VM's.
  */
 #pragma once
 
@@ -29,8 +30,8 @@ enum vm_end {
 };
 
 /*
- * A complete VM that does not run. `config` is checked and taken over (left empty) on success; the caller is
- * bound to the VM's log, which its threads inherit. [any]
+ * A complete VM that does not run. `config` is checked and taken over (left empty) on success; the
+ * caller is bound to the VM's log, which its threads inherit. [any]
  */
 struct err *must_check vm_create(struct vm_config *config, struct vm **ret_vm);
 /* Ends it if it runs, frees everything. NULL is fine. */
@@ -43,8 +44,8 @@ struct err *must_check vm_power_button(struct vm *vm);
 void vm_stop(struct vm *vm);
 
 /*
- * Waits for the end, at most timeout_ms (-1: for ever); ETIMEDOUT if there was none. With VM_END_ERROR,
- * *ret_end is set and the reason is returned, once.
+ * Waits for the end, at most timeout_ms (-1: for ever); ETIMEDOUT if there was none. With
+ * VM_END_ERROR, *ret_end is set and the reason is returned, once.
  */
 struct err *must_check vm_wait(struct vm *vm, int timeout_ms, enum vm_end *ret_end);
 /* Readable from the end on; owned by the VM. */

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Host memory behind guest RAM: anonymous or memfd, ordinary or huge pages.
+ *
+ * Each region lies between two guard pages, so that a wild access of ours faults instead of
+ * reaching other data.
+ */
+#define LOG_MODULE "mem"
+#include "mem/ram_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+
+#ifndef MFD_HUGE_SHIFT
+#define MFD_HUGE_SHIFT 26
+#endif
+
+#define MIB_OF(bytes) ((unsigned long long)((bytes) >> 20))
+
+static unsigned int ram_huge_shift(uint64_t hugetlb)
+{
+	return ceil_log2(hugetlb);
+}
+
+/* Huge pages of this size that nobody uses, or 0 if that cannot be read. */
+static unsigned long long ram_free_huge_pages(uint64_t hugetlb)
+{
+	unsigned long long n = 0;
+	char path[96];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path),
+		"/sys/kernel/mm/hugepages/hugepages-%llukB/free_hugepages",
+		(unsigned long long)(hugetlb >> 10));
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%llu", &n) != 1)
+		n = 0;
+	(void)fclose(f);
+	return n;
+}
+
+static struct err *ram_explain(const struct ram_options *options, uint64_t size, int code)
+{
+	if (options->hugetlb)
+		return err_new(code,
+			"Cannot get %llu MiB of memory in huge pages of %llu KiB: %llu are free; write a "
+			"number to /sys/kernel/mm/hugepages/hugepages-%llukB/nr_hugepages",
+			MIB_OF(size), (unsigned long long)(options->hugetlb >> 10),
+			ram_free_huge_pages(options->hugetlb),
+			(unsigned long long)(options->hugetlb >> 10));
+	return err_new(code, "Cannot get %llu MiB of memory for the guest", MIB_OF(size));
+}
+
+/* A memory object of the region's size, or an error. */
+static struct err *ram_memfd(
+	const struct ram_options *options, const char *name, uint64_t size, int *ret_fd)
+{
+	unsigned int flags = MFD_CLOEXEC;
+	auto_close int fd = -1;
+
+	if (options->hugetlb)
+		flags |= MFD_HUGETLB | ram_huge_shift(options->hugetlb) << MFD_HUGE_SHIFT;
+	fd = memfd_create(name, flags);
+	if (fd < 0 || ftruncate(fd, (off_t)size))
+		return ram_explain(options, size, errno);
+	*ret_fd = steal_fd(&fd);
+	return NULL;
+}
+
+/* Flags of the mapping that replaces the reservation. */
+static int ram_map_flags(const struct ram_options *options)
+{
+	int flags = MAP_FIXED;
+
+	if (options->backend == RAM_MEMFD)
+		return flags | MAP_SHARED;
+	flags |= MAP_ANONYMOUS | (options->shared ? MAP_SHARED : MAP_PRIVATE);
+	if (options->hugetlb)
+		return flags | MAP_HUGETLB |
+		       (int)(ram_huge_shift(options->hugetlb) << MAP_HUGE_SHIFT);
+	return flags | MAP_NORESERVE;
+}
+
+static bool ram_map_at(const struct ram_options *options, void *at, uint64_t size, int fd)
+{
+	return mmap(at, size, PROT_READ | PROT_WRITE, ram_map_flags(options), fd, 0) != MAP_FAILED;
+}
+
+/*
+ * Overcommit is allowed (NORESERVE), but more than the host's memory and swap together is a mistake
+ * that would end in the guest being killed at some random time.
+ */
+static struct err *ram_check_host(uint64_t size)
+{
+	struct sysinfo info;
+	uint64_t total;
+
+	if (sysinfo(&info))
+		return NULL;
+	total = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
+	if (size > total)
+		return err_new(ENOMEM,
+			"%llu MiB of guest memory is more than the host has (%llu MiB with swap)",
+			MIB_OF(size), MIB_OF(total));
+	return NULL;
+}
+
+static struct err *ram_advise(const struct ram_options *options, const struct ram_region *region)
+{
+	(void)madvise(region->hva, region->size, MADV_DONTDUMP);
+	if (options->thp && madvise(region->hva, region->size, MADV_HUGEPAGE))
+		log_warn("Transparent huge pages are not available for guest memory: %s",
+			err_strerror(errno));
+	return NULL;
+}
+
+/* The parts of the request that touch pages, after any file was mapped over it too. */
+static struct err *ram_populate(const struct ram_options *options, const struct ram_region *region)
+{
+	struct rlimit limit = {0};
+
+	if (options->prealloc && madvise(region->hva, region->size, MADV_POPULATE_WRITE))
+		return err_wrap(ram_explain(options, region->size, errno),
+			"Cannot preallocate guest memory");
+	if (options->lock && mlock(region->hva, region->size)) {
+		int code = errno;
+
+		(void)getrlimit(RLIMIT_MEMLOCK, &limit);
+		return err_new(code,
+			"Cannot lock %llu MiB of guest memory (the limit, ulimit -l, is %llu KiB)",
+			MIB_OF(region->size), (unsigned long long)limit.rlim_cur >> 10);
+	}
+	return NULL;
+}
+
+/* Bytes on either side that stay inaccessible; as large as the page so that huge pages stay
+ * aligned. */
+static uint64_t ram_guard_size(const struct ram_options *options)
+{
+	return options->hugetlb ? options->hugetlb : RAM_PAGE_SIZE;
+}
+
+/* Address space for region, guards included; huge pages (also transparent ones) want its start
+ * aligned. */
+static uint8_t *ram_reserve(const struct ram_options *options, uint64_t size)
+{
+	uint64_t align = MAX(ram_guard_size(options), options->thp ? MIB(2) : RAM_PAGE_SIZE);
+	uint64_t guard = ram_guard_size(options);
+	uint64_t total;
+	uint64_t start;
+	uint8_t *area;
+
+	if (add_overflows(size, 2 * guard + align, &total))
+		return NULL;
+	area = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (area == MAP_FAILED)
+		return NULL;
+	start = align_up((uintptr_t)area + guard, align);
+	/* Trim what alignment left over, keep one guard on each side. */
+	if (start - guard > (uintptr_t)area)
+		(void)munmap(area, start - guard - (uintptr_t)area);
+	if ((uintptr_t)area + total > start + size + guard)
+		(void)munmap((uint8_t *)start + size + guard,
+			(uintptr_t)area + total - (start + size + guard));
+	return (uint8_t *)start;
+}
+
+static void ram_release(uint8_t *hva, uint64_t size, uint64_t guard)
+{
+	(void)munmap(hva - guard, size + 2 * guard);
+}
+
+struct err *ram_backing_create(
+	const struct ram_options *options, const char *name, struct ram_region *region)
+{
+	auto_close int fd = -1;
+	struct err *err = options->hugetlb ? NULL : ram_check_host(region->size);
+
+	if (!err && options->backend == RAM_MEMFD)
+		err = ram_memfd(options, name, region->size, &fd);
+	if (err)
+		return err;
+	region->guard = ram_guard_size(options);
+	region->hva = ram_reserve(options, region->size);
+	if (!region->hva)
+		return ram_explain(options, region->size, ENOMEM);
+	if (!ram_map_at(options, region->hva, region->size, fd)) {
+		err = ram_explain(options, region->size, errno);
+		ram_release(region->hva, region->size, region->guard);
+		return err;
+	}
+	region->fd = steal_fd(&fd);
+	err = ram_advise(options, region);
+	if (!err)
+		err = ram_populate(options, region);
+	if (err)
+		ram_backing_free(region);
+	return err;
+}
+
+void ram_backing_free(struct ram_region *region)
+{
+	ram_release(region->hva, region->size, region->guard);
+	if (region->fd >= 0)
+		close(region->fd);
+	region->fd = -1;
+}
+
+struct err *ram_backing_reset(const struct ram_options *options, const struct ram_region *region)
+{
+	struct err *err;
+
+	if (region->fd >= 0) {
+		if (fallocate(region->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			    (off_t)region->size))
+			return err_new(errno, "Cannot clear guest memory");
+		return ram_populate(options, region);
+	}
+	/* A new mapping over the old one also removes file pages; the guest's slots keep the
+	 * address. */
+	if (!ram_map_at(options, region->hva, region->size, -1))
+		return ram_explain(options, region->size, errno);
+	err = ram_advise(options, region);
+	return err ? err : ram_populate(options, region);
+}
+
+bool ram_backing_can_map(const struct ram_options *options)
+{
+	return options->backend == RAM_ANON && !options->shared && !options->hugetlb &&
+	       !options->lock;
+}
+
+int ram_backing_map_file(struct ram *ram, uint8_t *to, int fd, uint64_t off, uint64_t len)
+{
+	uint64_t whole = align_up(len, RAM_PAGE_SIZE);
+	struct stat st;
+	int flags = MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE;
+
+	/* A page beyond the end of the file would fault when the guest touches it. */
+	if (fstat(fd, &st))
+		return -errno;
+	if (!range_fits(off, len, (uint64_t)st.st_size))
+		return -ENODATA;
+	if (ram->options.prealloc)
+		flags |= MAP_POPULATE;
+	if (mmap(to, whole, PROT_READ | PROT_WRITE, flags, fd, (off_t)off) == MAP_FAILED)
+		return -errno;
+	(void)madvise(to, whole, MADV_DONTDUMP);
+	/* The file may go on behind len. At its very end the kernel has zeroed the page already. */
+	if (whole > len && off + len < (uint64_t)st.st_size)
+		memset(to + len, 0, whole - len);
+	return 0;
+}

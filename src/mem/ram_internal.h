@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest RAM: shared by ram.c (the map) and ram_backing.c (host memory).
+ */
+#pragma once
+
+#include "mem/ram.h"
+
+#define RAM_PAGE_SIZE 4096u
+
+/* Immutable once published. */
+struct ram_map {
+	struct ram_map *older;
+	size_t n;
+	struct ram_region regions[RAM_REGIONS_MAX];
+};
+
+struct ram {
+	struct ram_options options;
+	struct ram_map *_Atomic map;
+	struct ram_listener *listeners;
+};
+
+/* Maps region->size bytes of zeros with a guard page on either side; fills hva, fd and fd_offset.
+ */
+struct err *must_check ram_backing_create(
+	const struct ram_options *options, const char *name, struct ram_region *region);
+void ram_backing_free(struct ram_region *region);
+/* Zeros again, pages given back, file mappings gone; the address stays. */
+struct err *must_check ram_backing_reset(
+	const struct ram_options *options, const struct ram_region *region);
+/* true if file pages may be mapped over it. */
+bool ram_backing_can_map(const struct ram_options *options);
+/* Maps file pages at `to` (inside a region) and zeroes the rest of the last page. 0 or -errno. */
+int must_check ram_backing_map_file(
+	struct ram *ram, uint8_t *to, int fd, uint64_t off, uint64_t len);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "unit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "mem/ram.h"
+
+static const struct ram_options anon = {.backend = RAM_ANON};
+static const struct ram_options memfd = {.backend = RAM_MEMFD};
+
+/* 64 KiB at 0, 64 KiB right behind it, and 64 KiB at 1 MiB. */
+static struct ram *test_ram(const struct ram_options *options)
+{
+	struct ram *ram;
+
+	assert_ok(ram_create(options, &ram));
+	assert_ok(ram_add(ram, 0x100000, 0x10000, "high"));
+	assert_ok(ram_add(ram, 0, 0x10000, "low"));
+	assert_ok(ram_add(ram, 0x10000, 0x10000, "next"));
+	return ram;
+}
+
+static void test_accessors_cross_adjacent_regions(void **state)
+{
+	struct ram *ram = test_ram(&anon);
+	uint8_t out[16];
+	struct iovec iov[2];
+
+	assert_int_equal(ram_write(ram, 0xfff8, "0123456789abcdef", 16), 0);
+	assert_int_equal(ram_read(ram, 0xfff8, out, 16), 0);
+	assert_memory_equal(out, "0123456789abcdef", 16);
+	assert_int_equal(ram_iov(ram, 0xfff8, 16, iov, 2), 2);
+	assert_int_equal(iov[0].iov_len, 8);
+	assert_int_equal(ram_iov(ram, 0xfff8, 16, iov, 1), -ENOBUFS);
+	assert_int_equal(ram_iov(ram, 0xfff8, 0, iov, 0), 0);
+	ram_free(ram);
+}
+
+static void test_hostile_addresses_are_refused(void **state)
+{
+	struct ram *ram = test_ram(&anon);
+	struct ram_window window;
+	struct iovec iov[4];
+	uint8_t out[8];
+	const uint64_t bad[] = {
+		0x1fff9, 0x20000, 0xffffc, 0x10fff9, 0x110000, UINT64_MAX, UINT64_MAX - 7};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(ram_read(ram, bad[i], out, 8), -EFAULT);
+		assert_int_equal(ram_write(ram, bad[i], out, 8), -EFAULT);
+		assert_int_equal(ram_fill(ram, bad[i], 0, 8), -EFAULT);
+		assert_int_equal(ram_iov(ram, bad[i], 8, iov, 4), -EFAULT);
+		assert_int_equal(ram_window_init(ram, bad[i], 8, 1, &window), -EFAULT);
+		assert_false(ram_contains(ram, bad[i], 8));
+	}
+	assert_int_equal(ram_iov(ram, 0, UINT64_MAX, iov, 4), -EFAULT);
+	assert_false(ram_contains(ram, 0x1000, UINT64_MAX));
+	ram_free(ram);
+}
+
+static void test_window_wants_one_region_and_alignment(void **state)
+{
+	struct ram *ram = test_ram(&anon);
+	struct ram_window window;
+
+	assert_int_equal(ram_window_init(ram, 0xfff8, 16, 1, &window), -EFAULT);
+	assert_int_equal(ram_window_init(ram, 0x101, 16, 2, &window), -EFAULT);
+	assert_int_equal(ram_window_init(ram, 0x100, 16, 16, &window), 0);
+	ram_window_store16(&window, 2, 0x1234, memory_order_release);
+	assert_int_equal(ram_window_load16(&window, 2, memory_order_acquire), 0x1234);
+	ram_free(ram);
+}
+
+static void test_bad_regions_are_refused(void **state)
+{
+	struct ram *ram = test_ram(&anon);
+
+	assert_err(ram_add(ram, 0x8000, 0x10000, "x"), "overlaps");
+	assert_err(ram_add(ram, 0x200000, 0x1001, "x"), "Bad memory range");
+	assert_err(ram_add(ram, 0x200000, 0, "x"), "Bad memory range");
+	assert_err(ram_add(ram, UINT64_MAX - 0xfff, 0x2000, "x"), "Bad memory range");
+	assert_err(ram_add(ram, 0x200000, 1ull << 46, "x"), "more than the host has");
+	ram_free(ram);
+}
+
+static int test_file(const char *text)
+{
+	char path[] = "/tmp/test_ram_XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(fd_write_full(fd, text, strlen(text)), 0);
+	return fd;
+}
+
+static void test_files_are_mapped_or_copied_and_never_written(void **state)
+{
+	const struct ram_options *const all[] = {&anon, &memfd};
+	char text[5001];
+	char out[8192];
+
+	memset(text, 'k', 5000);
+	text[5000] = '\0';
+	for (int i = 0; i < 2; i++) {
+		struct ram *ram = test_ram(all[i]);
+		int fd = test_file(text);
+
+		assert_int_equal(ram_fill(ram, 0x2000, 0xff, 0x2000), 0);
+		assert_int_equal(ram_map_file(ram, 0x2000, fd, 0, 4500), 0);
+		assert_int_equal(ram_read(ram, 0x2000, out, sizeof(out)), 0);
+		assert_memory_equal(out, text, 4500);
+		for (int at = 4500; at < 8192; at++)
+			assert_int_equal(out[at], 0);
+		assert_int_equal(ram_write(ram, 0x2000, "guest", 5), 0);
+		assert_int_equal(fd_pread_full(fd, out, 5, 0), 0);
+		assert_memory_equal(out, "kkkkk", 5);
+		assert_int_equal(ram_map_file(ram, 0x2000, fd, 4096, 4096), -ENODATA);
+		assert_int_equal(ram_map_file(ram, 0x1f000, fd, 0, 5000), -EFAULT);
+		assert_ok(ram_reset(ram));
+		assert_int_equal(ram_read(ram, 0x2000, out, 4), 0);
+		assert_memory_equal(out, "\0\0\0\0", 4);
+		close(fd);
+		ram_free(ram);
+	}
+}
+
+struct test_listener {
+	struct ram_listener base;
+	uint64_t bytes;
+	bool refuse;
+};
+
+static struct err *test_listener_add(struct ram_listener *listener, const struct ram_region *region)
+{
+	struct test_listener *t = container_of(listener, struct test_listener, base);
+
+	if (t->refuse)
+		return err_new(ENOSPC, "no slot");
+	t->bytes += region->size;
+	return NULL;
+}
+
+static void test_listener_remove(struct ram_listener *listener, const struct ram_region *region)
+{
+	container_of(listener, struct test_listener, base)->bytes -= region->size;
+}
+
+static void test_listeners_see_every_region_once(void **state)
+{
+	struct ram *ram = test_ram(&anon);
+	struct test_listener one = {.base = {test_listener_add, test_listener_remove, NULL}};
+	struct test_listener two = {.base = {test_listener_add, test_listener_remove, NULL}};
+
+	assert_ok(ram_listen(ram, &one.base));
+	assert_ok(ram_listen(ram, &two.base));
+	assert_int_equal(one.bytes, 0x30000);
+	two.refuse = true;
+	assert_err(ram_add(ram, 0x200000, 0x1000, "x"), "no slot");
+	assert_int_equal(one.bytes, 0x30000);
+	assert_false(ram_contains(ram, 0x200000, 1));
+	two.refuse = false;
+	assert_ok(ram_add(ram, 0x200000, 0x1000, "x"));
+	assert_int_equal(ram_size(ram), 0x31000);
+	ram_free(ram);
+	assert_int_equal(one.bytes, 0);
+	assert_int_equal(two.bytes, 0);
+}
+
+static void test_missing_huge_pages_are_explained(void **state)
+{
+	struct ram_options options = {.backend = RAM_ANON, .hugetlb = GIB(1)};
+	struct ram *ram;
+
+	assert_ok(ram_create(&options, &ram));
+	assert_err(ram_add(ram, 0, GIB(8), "x"), "nr_hugepages");
+	ram_free(ram);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_accessors_cross_adjacent_regions),
+		cmocka_unit_test(test_hostile_addresses_are_refused),
+		cmocka_unit_test(test_window_wants_one_region_and_alignment),
+		cmocka_unit_test(test_bad_regions_are_refused),
+		cmocka_unit_test(test_files_are_mapped_or_copied_and_never_written),
+		cmocka_unit_test(test_listeners_see_every_region_once),
+		cmocka_unit_test(test_missing_huge_pages_are_explained),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
