@@ -47,8 +47,8 @@ struct kvm_vm {
 	uint64_t *gsi_used; /* bitmap of caps.max_irq_routes bits, made with the first irqfd */
 
 	struct hv_x86_cpuid *supported_cpuid;
-	pthread_mutex_t template_lock; /* guards the making of the template */
-	struct kvm_template *template; /* state of a new vCPU, made at the first reset */
+	pthread_mutex_t template_lock;     /* guards the making of the templates; leaf */
+	struct kvm_template *templates[2]; /* state of a new vCPU: the first, the others */
 };
 
 struct kvm_vcpu {

@@ -16,7 +16,8 @@ static void kvm_vm_free(struct hv_vm *base)
 	struct kvm_vm *vm = kvm_vm_of(base);
 
 	assert(!vm->irqfds);
-	kvm_arch_template_free(vm->template);
+	kvm_arch_template_free(vm->templates[0]);
+	kvm_arch_template_free(vm->templates[1]);
 	free(vm->supported_cpuid);
 	free(vm->gsi_used);
 	free(vm->slots);

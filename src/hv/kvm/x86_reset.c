@@ -23,7 +23,6 @@
 #include "hv/kvm/x86_internal.h"
 
 #define KVM_APIC_ID_OFFSET 0x20 /* of the id register in the local APIC's page */
-#define KVM_APIC_BASE_BSP  (1ULL << 8)
 #define KVM_MSR_TSC        0x10U
 /* Below KVM's limit of MSRs at once. */
 #define KVM_MSR_BATCH 128U
@@ -60,6 +59,7 @@ struct kvm_template {
 	struct kvm_xcrs xcrs;
 	struct kvm_vcpu_events events;
 	struct kvm_lapic_state lapic;
+	struct kvm_mp_state mp_state;
 	struct kvm_xsave *xsave;
 	struct kvm_nested_state *nested; /* NULL: this KVM cannot nest */
 	struct kvm_msr_entry *msrs;
@@ -224,6 +224,8 @@ static int kvm_template_read(struct kvm_template *template, int dev_fd, int vm_f
 	if (!ret)
 		ret = kvm_get_lapic(vcpu_fd, &template->lapic);
 	if (!ret)
+		ret = kvm_get_mp_state(vcpu_fd, &template->mp_state);
+	if (!ret)
 		ret = kvm_template_read_xsave(template, vm_fd, vcpu_fd);
 	if (!ret)
 		ret = kvm_template_read_nested(template, dev_fd, vcpu_fd);
@@ -252,7 +254,8 @@ static void kvm_show_triple_fault(int vm_fd)
 		log_debug("KVM does not show pending triple faults: %s", err_strerror(-ret));
 }
 
-static int kvm_template_fill(struct kvm_template *template, struct kvm_vm *vm, int like_vcpu_fd)
+static int kvm_template_fill(
+	struct kvm_template *template, struct kvm_vm *vm, unsigned int id, int like_fd)
 {
 	auto_close int vm_fd = kvm_create_vm(vm->dev_fd, 0);
 	auto_close int vcpu_fd = -1;
@@ -265,31 +268,32 @@ static int kvm_template_fill(struct kvm_template *template, struct kvm_vm *vm, i
 		return ret;
 	kvm_show_triple_fault(vm_fd);
 	kvm_show_triple_fault(vm->fd);
-	vcpu_fd = kvm_create_vcpu(vm_fd, 0);
+	vcpu_fd = kvm_create_vcpu(vm_fd, id);
 	if (vcpu_fd < 0)
 		return vcpu_fd;
-	ret = kvm_copy_cpuid(like_vcpu_fd, vcpu_fd);
+	ret = kvm_copy_cpuid(like_fd, vcpu_fd);
 	return ret < 0 ? ret : kvm_template_read(template, vm->dev_fd, vm_fd, vcpu_fd);
 }
 
-/* The VM's template, made if it is not there. */
+/* The template for this vCPU, made if it is not there. */
 static struct err *kvm_template_get(struct kvm_vcpu *vcpu, const struct kvm_template **ret_template)
 {
 	struct kvm_vm *vm = kvm_vm_of(vcpu->base.vm);
+	unsigned int id = vcpu->base.id ? 1 : 0;
 	int ret;
 
 	auto_lock(&vm->template_lock);
-	if (!vm->template) {
+	if (!vm->templates[id]) {
 		struct kvm_template *template = new0(struct kvm_template);
 
-		ret = template ? kvm_template_fill(template, vm, vcpu->fd) : -ENOMEM;
+		ret = template ? kvm_template_fill(template, vm, id, vcpu->fd) : -ENOMEM;
 		if (ret < 0) {
 			kvm_arch_template_free(template);
 			return err_new(-ret, "Cannot read the state of a new vCPU");
 		}
-		vm->template = template;
+		vm->templates[id] = template;
 	}
-	*ret_template = vm->template;
+	*ret_template = vm->templates[id];
 	return NULL;
 }
 
@@ -314,32 +318,25 @@ static int kvm_reset_msrs(struct kvm_vcpu *vcpu, const struct kvm_template *temp
 
 static int kvm_reset_apic(struct kvm_vcpu *vcpu, const struct kvm_template *template)
 {
-	struct kvm_sregs sregs = template->sregs;
 	struct kvm_lapic_state lapic = template->lapic;
-	/* In xAPIC mode the id is the upper byte of its register. */
+	/* In xAPIC mode, that of the template, the id is the upper byte of its register. */
 	uint32_t id = vcpu->base.id << 24;
-	int ret;
 
-	sregs.apic_base &= ~KVM_APIC_BASE_BSP;
-	if (vcpu->base.id == 0)
-		sregs.apic_base |= KVM_APIC_BASE_BSP;
 	memcpy(&lapic.regs[KVM_APIC_ID_OFFSET], &id, sizeof(id));
-	/* The APIC's mode (in its base register) decides what its registers mean. */
-	ret = kvm_set_sregs(vcpu->fd, &sregs);
-	return ret < 0 ? ret : kvm_set_lapic(vcpu->fd, &lapic);
+	return kvm_set_lapic(vcpu->fd, &lapic);
 }
 
 static int kvm_reset_write(struct kvm_vcpu *vcpu, const struct kvm_template *template)
 {
-	const struct kvm_mp_state mp_state = {
-		.mp_state = vcpu->base.id == 0 ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED,
-	};
 	struct kvm_mp_state before;
 	/* Reading the MP state makes KVM act on INIT and SIPI that are pending: none survives. */
 	int ret = kvm_get_mp_state(vcpu->fd, &before);
 
 	if (!ret && template->nested)
 		ret = kvm_set_nested_state(vcpu->fd, template->nested);
+	/* The APIC's mode, in its base register, decides what its other registers mean. */
+	if (!ret)
+		ret = kvm_set_sregs(vcpu->fd, &template->sregs);
 	if (!ret)
 		ret = kvm_reset_apic(vcpu, template);
 	if (!ret)
@@ -355,14 +352,14 @@ static int kvm_reset_write(struct kvm_vcpu *vcpu, const struct kvm_template *tem
 	if (!ret)
 		ret = kvm_set_vcpu_events(vcpu->fd, &template->events);
 	if (!ret)
-		ret = kvm_set_mp_state(vcpu->fd, &mp_state);
+		ret = kvm_set_mp_state(vcpu->fd, &template->mp_state);
 	return ret;
 }
 
 struct err *kvm_arch_vcpu_reset(struct hv_vcpu *base)
 {
 	struct kvm_vcpu *vcpu = kvm_vcpu_of(base);
-	const struct kvm_template *template;
+	const struct kvm_template *template = NULL;
 	struct err *err = kvm_template_get(vcpu, &template);
 	int ret;
 

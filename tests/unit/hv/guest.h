@@ -85,3 +85,10 @@ static inline struct hv_vcpu *guest_vcpu(struct guest *guest, unsigned int id)
 	assert_ok(hv_vcpu_bind(vcpu));
 	return vcpu;
 }
+
+/* Frees a vCPU that was made on this thread. */
+static inline void guest_vcpu_free(struct hv_vcpu *vcpu)
+{
+	hv_vcpu_unbind(vcpu);
+	hv_vcpu_free(vcpu);
+}
