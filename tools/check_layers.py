@@ -14,6 +14,7 @@ LAYERS = {
     "hv": "base event",
     "hv/kvm": "base sys hv event",
     "hv/fake": "base hv",
+    "check": "base sys hv",
     "arch": "base mem hv device",
     "block": "base event",
     "tables": "base",
@@ -23,7 +24,7 @@ LAYERS = {
     "loader": "base mem arch tables hv",
     "board": "base sys config event mem hv hv/kvm arch block tables device pci virtio loader",
     "vm": "base sys config event mem hv arch device loader board",
-    "cli": "base sys config hv/kvm hv vm",
+    "cli": "base check sys config hv/kvm hv vm",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 
