@@ -43,8 +43,8 @@ void loop_free(struct loop *loop);
 
 /* 0 or -errno (EPERM: regular files cannot be polled). [loop], or before loop_run() */
 int must_check loop_add(struct loop *loop, struct loop_fd *source);
-/* Changes source->events. */
-int must_check loop_modify(struct loop_fd *source, uint32_t events);
+/* Changes source->events; 0 or -errno (only of a descriptor that was closed behind its back). */
+int loop_modify(struct loop_fd *source, uint32_t events);
 /* Takes it out; its callback is not called any more, even if it was already ready. NULL-safe on
  * loop. */
 void loop_remove(struct loop_fd *source);

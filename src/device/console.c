@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The console's core: the output ring, the batches, and the input pump. Runs in the control loop,
+ * but for console_put() and console_input_wanted().
+ */
+#define LOG_MODULE "console"
+#include "device/console_internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/thread.h"
+
+#define CONSOLE_FLUSH_NS  1000000u /* from the first byte to the write of its batch */
+#define CONSOLE_CLOSE_MS  1000     /* what console_close() waits for a slow reader */
+#define CONSOLE_WRITE_MAX 4096u /* PIPE_BUF: what a descriptor that polls writable takes at once   \
+				 */
+
+/* ---- Output ---- */
+
+bool console_put(struct console *console, uint8_t byte)
+{
+	bool was_empty;
+
+	auto_lock(&console->lock);
+	if (!console->ring)
+		console->ring = malloc(CONSOLE_RING_SIZE);
+	if (!console->ring)
+		return true; /* out of memory: dropped */
+	if (console->tail - console->head == CONSOLE_RING_SIZE) {
+		console->refused = true;
+		return false;
+	}
+	was_empty = console->tail == console->head;
+	console->ring[console->tail++ % CONSOLE_RING_SIZE] = byte;
+	if (was_empty)
+		loop_post(console->loop, &console->flush_msg);
+	return true;
+}
+
+/* The first stretch of queued bytes that lies in one piece, copied out. */
+static size_t console_peek(struct console *console, uint8_t *buf, size_t max)
+{
+	size_t n;
+
+	auto_lock(&console->lock);
+	n = MIN((size_t)(console->tail - console->head), max);
+	n = MIN(n, (size_t)(CONSOLE_RING_SIZE - console->head % CONSOLE_RING_SIZE));
+	if (n)
+		memcpy(buf, console->ring + console->head % CONSOLE_RING_SIZE, n);
+	return n;
+}
+
+/* Forgets n bytes; true if the peer waits for room. */
+static bool console_advance(struct console *console, size_t n)
+{
+	bool refused;
+
+	auto_lock(&console->lock);
+	console->head += (uint32_t)n;
+	refused = console->refused;
+	console->refused = false;
+	return refused;
+}
+
+static void console_warn_once(struct console *console, int code)
+{
+	if (!console->warned)
+		log_warn("%s: output is dropped: %s", console->name, err_strerror(code));
+	console->warned = true;
+}
+
+/*
+ * Writes one piece. > 0: so many bytes are done with, written or dropped; 0: the descriptor is
+ * full, wait for it.
+ */
+static size_t console_write_piece(struct console *console, const uint8_t *buf, size_t len)
+{
+	ssize_t n;
+
+	if (console->out.fd < 0)
+		return len;
+	do
+		n = write(console->out.fd, buf, len);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0) {
+		console->warned = console->warned && !n;
+		return n ? (size_t)n : len;
+	}
+	if (errno == EAGAIN)
+		return console->drop_when_full ? len : 0;
+	console_warn_once(console, errno);
+	/* A full disk may have space again; everything else is for good. */
+	if (errno != ENOSPC && errno != EDQUOT && console->backend->lost)
+		console->backend->lost(console);
+	return len;
+}
+
+/* Writes all that is queued, or until the descriptor is full (false). */
+static bool console_flush(struct console *console)
+{
+	uint8_t buf[CONSOLE_WRITE_MAX];
+	size_t len;
+
+	while ((len = console_peek(console, buf, sizeof(buf)))) {
+		size_t n = console_write_piece(console, buf, len);
+
+		if (!n)
+			return false;
+		if (console_advance(console, n) && console->peer)
+			console->peer->writable(console->peer);
+	}
+	return true;
+}
+
+static void console_flush_or_wait(struct console *console)
+{
+	bool done = console_flush(console);
+
+	if (console->out.loop)
+		(void)loop_modify(&console->out, done ? 0 : EPOLLOUT);
+	else if (!done) /* not pollable, yet full: try again later */
+		loop_timer_set(console->loop, &console->flush_timer, 10 * CONSOLE_FLUSH_NS);
+}
+
+static bool console_is_empty(struct console *console)
+{
+	auto_lock(&console->lock);
+	return console->tail == console->head;
+}
+
+static void console_on_writable(struct loop_fd *source, uint32_t events)
+{
+	struct console *console = container_of(source, struct console, out);
+
+	/* An error without room for output: the reader is gone; write() below would only say the
+	 * same. */
+	if (events & (EPOLLERR | EPOLLHUP) && console->backend->lost && console_is_empty(console)) {
+		console->backend->lost(console);
+		return;
+	}
+	console_flush_or_wait(console);
+}
+
+static void console_on_flush_timer(struct loop_timer *timer)
+{
+	console_flush_or_wait(container_of(timer, struct console, flush_timer));
+}
+
+/* The first byte of a batch was queued; the others get a moment to follow. */
+static void console_on_flush_msg(struct loop_msg *msg)
+{
+	struct console *console = container_of(msg, struct console, flush_msg);
+
+	if (!console->flush_timer.loop && !(console->out.loop && console->out.events & EPOLLOUT))
+		loop_timer_set(console->loop, &console->flush_timer, CONSOLE_FLUSH_NS);
+}
+
+/* ---- Input ---- */
+
+/* Hands over what was read; true when all of it is taken. */
+static bool console_deliver(struct console *console)
+{
+	size_t n;
+
+	if (!console->input_len)
+		return true;
+	n = console->peer
+		    ? console->peer->receive(console->peer, console->input, console->input_len)
+		    : console->input_len;
+	memmove(console->input, console->input + n, console->input_len - n);
+	console->input_len -= n;
+	return !console->input_len;
+}
+
+/* One read; false at the end of input or when there is nothing to read now. */
+static bool console_read(struct console *console)
+{
+	ssize_t n;
+
+	if (console->in.fd < 0)
+		return false;
+	n = read(console->in.fd, console->input, sizeof(console->input));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (n <= 0) {
+		if (console->in.loop)
+			loop_remove(&console->in);
+		console->in_unpollable = false;
+		if (console->backend->lost && console->in.fd == console->out.fd)
+			console->backend->lost(console);
+		return false;
+	}
+	console->input_len = (size_t)n;
+	if (console->backend->filter)
+		console->input_len =
+			console->backend->filter(console, console->input, console->input_len);
+	return true;
+}
+
+/* Reads on only while the guest takes what was read. */
+static void console_pump(struct console *console)
+{
+	bool taken = console_deliver(console);
+
+	if (taken && console_read(console))
+		taken = console_deliver(console);
+	while (taken && console->in_unpollable && console_read(console))
+		taken = console_deliver(console);
+	if (console->in.loop)
+		(void)loop_modify(&console->in, taken ? EPOLLIN : 0);
+}
+
+static void console_on_readable(struct loop_fd *source, uint32_t events)
+{
+	console_pump(container_of(source, struct console, in));
+}
+
+static void console_on_input_msg(struct loop_msg *msg)
+{
+	struct console *console = container_of(msg, struct console, input_msg);
+
+	if (console->input_len || console->in_unpollable)
+		console_pump(console);
+}
+
+void console_input_wanted(struct console *console)
+{
+	loop_post(console->loop, &console->input_msg);
+}
+
+/* ---- Life ---- */
+
+void console_attach(struct console *console)
+{
+	if (console->in.fd >= 0 && !console->in.loop) {
+		console->in.events = EPOLLIN;
+		console->in_unpollable = loop_add(console->loop, &console->in) == -EPERM;
+		if (console->in_unpollable)
+			console_input_wanted(console);
+	}
+	/* In the set only where it differs from the input: one entry a descriptor. */
+	if (console->out.fd >= 0 && console->out.fd != console->in.fd && !console->out.loop) {
+		console->out.events = 0;
+		if (loop_add(console->loop, &console->out))
+			console->out.loop = NULL;
+	}
+}
+
+void console_detach(struct console *console)
+{
+	int in = console->in.fd;
+	int out = console->out.fd;
+
+	loop_remove(&console->in);
+	loop_remove(&console->out);
+	console->in_unpollable = false;
+	console->in.fd = -1;
+	console->out.fd = -1;
+	if (in > STDERR_FILENO)
+		close(in);
+	if (out > STDERR_FILENO && out != in)
+		close(out);
+}
+
+static struct err *console_open(struct console *console, const struct console_options *options)
+{
+	static const struct console_backend null_backend = {0};
+
+	switch (options->kind) {
+	case CONSOLE_STDIO:
+		return console_open_stdio(console);
+	case CONSOLE_LOG:
+		return console_open_log(console, options);
+	case CONSOLE_PTY:
+		return console_open_pty(console);
+	case CONSOLE_SOCKET:
+		return console_open_socket(console, options);
+	case CONSOLE_NULL:
+		break;
+	}
+	console->backend = &null_backend;
+	return NULL;
+}
+
+struct err *console_create(const struct console_options *options, struct loop *loop,
+	struct console_events *events, struct console **ret_console)
+{
+	struct console *console = new0(struct console);
+	struct err *err;
+
+	if (!console)
+		return err_new(ENOMEM, "Cannot create a console");
+	console->loop = loop;
+	console->events = events;
+	console->name = "console";
+	console->in = (struct loop_fd){.fd = -1, .ready = console_on_readable};
+	console->out = (struct loop_fd){.fd = -1, .ready = console_on_writable};
+	console->listener.fd = -1;
+	console->flush_timer.fired = console_on_flush_timer;
+	console->flush_msg.run = console_on_flush_msg;
+	console->input_msg.run = console_on_input_msg;
+	pthread_mutex_init(&console->lock, NULL);
+	err = console_open(console, options);
+	if (err) {
+		console_free(console);
+		return err_wrap(err, "Failed to create a console");
+	}
+	*ret_console = console;
+	return NULL;
+}
+
+void console_set_peer(struct console *console, struct console_peer *peer)
+{
+	console->peer = peer;
+}
+
+static void console_start_msg(struct loop_msg *msg)
+{
+	struct console *console = container_of(msg, struct console, input_msg);
+
+	console->input_msg.run = console_on_input_msg;
+	console_attach(console);
+}
+
+void console_start(struct console *console)
+{
+	console->input_msg.run = console_start_msg;
+	loop_post(console->loop, &console->input_msg);
+}
+
+void console_close(struct console *console)
+{
+	uint64_t deadline = loop_now_ns() + CONSOLE_CLOSE_MS * 1000000ull;
+
+	while (!console_flush(console)) {
+		struct pollfd pfd = {.fd = console->out.fd, .events = POLLOUT};
+		uint64_t now = loop_now_ns();
+
+		if (now >= deadline) {
+			console_warn_once(console, ETIMEDOUT);
+			break;
+		}
+		(void)poll(&pfd, 1, (int)((deadline - now) / 1000000) + 1);
+	}
+	loop_timer_cancel(&console->flush_timer);
+	console_restore_terminal(console);
+}
+
+void console_free(struct console *console)
+{
+	if (!console)
+		return;
+	if (console->backend) {
+		console_close(console);
+		if (console->backend->close)
+			console->backend->close(console);
+	}
+	console_detach(console);
+	auto_close_cleanup(&console->listener.fd);
+	pthread_mutex_destroy(&console->lock);
+	free(console->ring);
+	free(console->path);
+	free(console);
+}

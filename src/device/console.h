@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host side of a character device: where its bytes go to and come from.
+ *
+ * Theory of operation. The device (a vCPU thread) puts bytes into a bounded ring; the control loop
+ * writes them out in batches, a millisecond after the first one, so that a booting kernel costs
+ * neither a write nor a wake-up a byte. When the ring is full, console_put() refuses: the device
+ * shows its transmitter as busy and the guest waits, as with hardware flow control; nothing is
+ * lost, no thread of the monitor blocks, and memory is bounded. `peer->writable` tells when there
+ * is room again. Input is read only as fast as the device takes it (`peer->receive`).
+ *
+ * What happens to output that cannot be delivered: a closed or broken standard output, a log on a
+ * full disk (until there is space again) and a pty or socket that nobody reads drop it, with one
+ * warning; a reader that is merely slow makes the guest wait.
+ *
+ * Threads: console_put() and console_input_wanted() [any]; everything else [loop], or before it
+ * runs.
+ */
+#pragma once
+
+#include "base/err.h"
+
+struct console;
+struct loop;
+
+enum console_kind { CONSOLE_STDIO, CONSOLE_LOG, CONSOLE_PTY, CONSOLE_SOCKET, CONSOLE_NULL };
+
+struct console_options {
+	enum console_kind kind;
+	const char *path; /* log, socket */
+	bool append;      /* log */
+};
+
+/* The device at the guest's end; embedded in it. Called by the loop without locks of the console.
+ */
+struct console_peer {
+	/* Takes up to len bytes and returns how many; fewer than len: console_input_wanted() asks
+	 * for the rest. */
+	size_t (*receive)(struct console_peer *peer, const uint8_t *data, size_t len);
+	/* There is room after console_put() refused. */
+	void (*writable)(struct console_peer *peer);
+};
+
+/* What the user of a terminal can ask of the VM. */
+struct console_events {
+	void (*quit)(struct console_events *events); /* Ctrl-A X */
+};
+
+/* Opens the host side. `events` (stdio) and `loop` outlive the console. [main] */
+struct err *must_check console_create(const struct console_options *options, struct loop *loop,
+	struct console_events *events, struct console **ret_console);
+/* Closes it (see console_close) and frees it; after the loop has ended. NULL is fine. */
+void console_free(struct console *console);
+
+/* The device; once, before the guest runs. */
+void console_set_peer(struct console *console, struct console_peer *peer);
+/* Begins to read input; in the loop's thread, so that the first vCPU does not wait for it. */
+void console_start(struct console *console);
+
+/* Queues one byte; false if there is no room. [any] */
+bool must_check console_put(struct console *console, uint8_t byte);
+/* The device has room for input again. [any] */
+void console_input_wanted(struct console *console);
+
+/* Writes out what is queued, for at most a second, and puts the terminal back. May be repeated. */
+void console_close(struct console *console);
+/* Only the terminal, for handlers of fatal signals: async-signal-safe. */
+void console_restore_terminal(const struct console *console);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A console's core and what its backends (stdio, log, pty, socket) see of it.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <termios.h>
+
+#include "device/console.h"
+#include "event/loop.h"
+
+#define CONSOLE_RING_SIZE  32768u /* a power of two */
+#define CONSOLE_INPUT_SIZE 512u
+
+struct console_backend {
+	/* The other end is gone (end of file, hang-up, write error); optional. */
+	void (*lost)(struct console *console);
+	/* Looks at input and changes it in place (escape keys); the number of bytes left. Optional.
+	 */
+	size_t (*filter)(struct console *console, uint8_t *data, size_t len);
+	/* Releases what the backend holds beyond the console's descriptors; optional. */
+	void (*close)(struct console *console);
+};
+
+struct console {
+	const struct console_backend *backend;
+	struct loop *loop;
+	struct console_events *events;
+	struct console_peer *peer;
+	const char *name; /* for log lines; static */
+	char *path;       /* log, socket; owned */
+
+	struct loop_fd in;   /* fd -1: no input */
+	struct loop_fd out;  /* fd -1: output is dropped */
+	bool in_unpollable;  /* a regular file or /dev/null: always readable */
+	bool drop_when_full; /* nobody may be reading: do not wait (pty) */
+	bool warned;
+	struct loop_timer flush_timer;
+	struct loop_msg flush_msg;
+	struct loop_msg input_msg;
+	uint8_t input[CONSOLE_INPUT_SIZE]; /* read, but not yet taken by the peer */
+	size_t input_len;
+
+	pthread_mutex_t lock; /* guards what follows; a leaf */
+	uint8_t *ring;        /* made with the first byte */
+	uint32_t head, tail;  /* free-running; tail - head bytes are queued */
+	bool refused;         /* a put found no room */
+
+	/* stdio */
+	bool escape; /* Ctrl-A was typed */
+	bool is_terminal;
+	_Atomic bool is_raw;
+	struct termios saved;
+	/* socket: the listening one; pty: our own slave, not in the loop */
+	struct loop_fd listener;
+};
+
+/* The backends: fill in descriptors and the rest, or say what is wrong. */
+struct err *must_check console_open_stdio(struct console *console);
+struct err *must_check console_open_log(
+	struct console *console, const struct console_options *options);
+struct err *must_check console_open_pty(struct console *console);
+struct err *must_check console_open_socket(
+	struct console *console, const struct console_options *options);
+
+/* Adds the descriptors to the loop. */
+void console_attach(struct console *console);
+/* Takes the descriptors out of the loop and closes those that are not the process's own 0 and 1. */
+void console_detach(struct console *console);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Console on a listening Unix socket: one client at a time; another may come when it has left.
+ */
+#define LOG_MODULE "console"
+#include "device/console_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+
+static void socket_lost(struct console *console)
+{
+	log_info("socket console: the client has left");
+	console_detach(console);
+	(void)loop_modify(&console->listener, EPOLLIN);
+}
+
+static void socket_close(struct console *console)
+{
+	loop_remove(&console->listener);
+	if (console->listener.fd >= 0) {
+		close(console->listener.fd);
+		(void)unlink(console->path);
+	}
+	console->listener.fd = -1;
+}
+
+static const struct console_backend socket_backend = {.lost = socket_lost, .close = socket_close};
+
+static void socket_on_client(struct loop_fd *source, uint32_t events)
+{
+	struct console *console = container_of(source, struct console, listener);
+	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	log_info("socket console: a client has come");
+	console->in.fd = fd;
+	console->out.fd = fd;
+	console_attach(console);
+	/* The next client waits in the queue of the listener. */
+	(void)loop_modify(&console->listener, 0);
+}
+
+/* A socket file that nobody listens on is left over from a process that was killed. */
+static void socket_remove_stale(const struct sockaddr_un *addr)
+{
+	auto_close int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat st;
+
+	if (lstat(addr->sun_path, &st) || !S_ISSOCK(st.st_mode))
+		return;
+	if (connect(probe, (const struct sockaddr *)addr, sizeof(*addr)) && errno == ECONNREFUSED)
+		(void)unlink(addr->sun_path);
+}
+
+struct err *console_open_socket(struct console *console, const struct console_options *options)
+{
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	console->backend = &socket_backend;
+	console->name = "socket console";
+	console->path = strdup(options->path);
+	if (fd < 0 || !console->path)
+		return err_new(fd < 0 ? errno : ENOMEM, "Cannot create the console's socket");
+	if (strlen(options->path) >= sizeof(addr.sun_path))
+		return err_new(
+			ENAMETOOLONG, "Cannot listen on the console socket \"%s\"", options->path);
+	memcpy(addr.sun_path, options->path, strlen(options->path));
+	socket_remove_stale(&addr);
+	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 8))
+		return err_new(errno, "Cannot listen on the console socket \"%s\"", options->path);
+	console->listener =
+		(struct loop_fd){.fd = steal_fd(&fd), .events = EPOLLIN, .ready = socket_on_client};
+	if (loop_add(console->loop, &console->listener))
+		return err_new(errno, "Cannot wait for clients of the console socket \"%s\"",
+			options->path);
+	return NULL;
+}
