@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The schema's common part: lookup, defaults, ownership, and storing single values.
+ */
+#include "config/schema.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+
+static bool config_name_is(const char *name, const char *text, size_t len)
+{
+	return name && strlen(name) == len && !memcmp(name, text, len);
+}
+
+const struct config_field *config_find(
+	const struct config_struct *schema, const char *name, size_t len)
+{
+	for (const struct config_field *f = schema->fields; f->name; f++) {
+		if (config_name_is(f->name, name, len) || config_name_is(f->alias, name, len))
+			return f;
+	}
+	return NULL;
+}
+
+int config_find_variant(const struct config_union *variants, const char *name, size_t len)
+{
+	for (int i = 0; variants->variants[i].name; i++) {
+		if (config_name_is(variants->variants[i].name, name, len) ||
+			config_name_is(variants->variants[i].alias, name, len))
+			return i;
+	}
+	return -1;
+}
+
+/* ---- Suggestions ---- */
+
+#define CONFIG_NAME_MAX 40
+
+/* Edit distance (insert, delete, replace), case ignored; large if either is too long. */
+static unsigned int config_distance(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	unsigned int row[CONFIG_NAME_MAX + 1];
+
+	if (a_len > CONFIG_NAME_MAX || b_len > CONFIG_NAME_MAX)
+		return CONFIG_NAME_MAX;
+	for (unsigned int j = 0; j <= b_len; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= a_len; i++) {
+		unsigned int diagonal = row[0];
+
+		row[0] = (unsigned int)i;
+		for (size_t j = 1; j <= b_len; j++) {
+			unsigned int above = row[j];
+			unsigned int cost = (a[i - 1] | 0x20) != (b[j - 1] | 0x20);
+			unsigned int beside = MIN(above, row[j - 1]) + 1;
+
+			row[j] = MIN(beside, diagonal + cost);
+			diagonal = above;
+		}
+	}
+	return row[b_len];
+}
+
+const char *config_nearest(const struct config_struct *schema, const char *name, size_t len)
+{
+	const char *best = NULL;
+	unsigned int best_distance = 3; /* further off is not a typing error */
+
+	for (const struct config_field *f = schema->fields; f->name; f++) {
+		unsigned int distance = config_distance(name, len, f->name, strlen(f->name));
+
+		if (distance < best_distance && distance < len) {
+			best_distance = distance;
+			best = f->name;
+		}
+	}
+	return best;
+}
+
+/* ---- Single values ---- */
+
+static void *config_slot(const struct config_field *field, void *object)
+{
+	return (char *)object + field->offset;
+}
+
+struct err *config_set_bool(
+	const struct config_field *field, const char *text, size_t len, void *object)
+{
+	bool on = config_name_is("on", text, len) || config_name_is("true", text, len);
+
+	if (!on && !config_name_is("off", text, len) && !config_name_is("false", text, len))
+		return err_new(0, "'%.*s' is not one of on, off, true, false", (int)len, text);
+	*(bool *)config_slot(field, object) = on;
+	return NULL;
+}
+
+struct err *config_set_uint(const struct config_field *field, uint64_t value, void *object)
+{
+	uint64_t width_max = field->width == 8 ? UINT64_MAX : (1ull << (field->width * 8)) - 1;
+	uint64_t max = field->max ? field->max : width_max;
+	void *slot = config_slot(field, object);
+
+	if (value < field->min || value > max)
+		return err_new(0, "%llu is out of range (%llu to %llu)", (unsigned long long)value,
+			(unsigned long long)field->min, (unsigned long long)max);
+	switch (field->width) {
+	case 1:
+		*(uint8_t *)slot = (uint8_t)value;
+		break;
+	case 2:
+		*(uint16_t *)slot = (uint16_t)value;
+		break;
+	case 4:
+		*(uint32_t *)slot = (uint32_t)value;
+		break;
+	default:
+		*(uint64_t *)slot = value;
+		break;
+	}
+	return NULL;
+}
+
+struct err *config_set_enum(
+	const struct config_field *field, const char *text, size_t len, void *object)
+{
+	struct strbuf names = STRBUF_INIT(1024);
+	struct err *err;
+
+	for (int i = 0; field->choices[i]; i++) {
+		if (config_name_is(field->choices[i], text, len)) {
+			*(int *)config_slot(field, object) = i;
+			return NULL;
+		}
+	}
+	for (int i = 0; field->choices[i]; i++)
+		strbuf_printf(&names, "%s%s", i ? ", " : "", field->choices[i]);
+	err = err_new(0, "'%.*s' is not one of %s", (int)len, text, strbuf_text(&names));
+	strbuf_deinit(&names);
+	return err;
+}
+
+struct err *config_set_string(
+	const struct config_field *field, const char *text, size_t len, void *object)
+{
+	char **slot = config_slot(field, object);
+	char *copy = strndup(text, len);
+
+	if (!copy)
+		return err_new(ENOMEM, "Cannot store '%s'", field->name);
+	free(*slot);
+	*slot = copy;
+	return NULL;
+}
+
+void *config_list_grow(const struct config_field *field, void *object, struct err **ret_err)
+{
+	void **items = config_slot(field, object);
+	size_t *count = (size_t *)(void *)((char *)object + field->count_offset);
+	char *grown = NULL;
+
+	if (*count < CONFIG_ITEMS_MAX)
+		grown = reallocarray(*items, *count + 1, field->item_size);
+	if (!grown) {
+		*ret_err = err_new(*count < CONFIG_ITEMS_MAX ? ENOMEM : 0, "More than %d items",
+			CONFIG_ITEMS_MAX);
+		return NULL;
+	}
+	*items = grown;
+	grown += *count * field->item_size;
+	memset(grown, 0, field->item_size);
+	++*count;
+	return grown;
+}
+
+/* ---- Whole objects ---- */
+
+struct err *config_defaults(const struct config_struct *schema, void *object)
+{
+	for (const struct config_field *f = schema->fields; f->name; f++) {
+		struct err *err = NULL;
+
+		if (f->kind == CONFIG_STRUCT)
+			err = config_defaults(f->fields, config_slot(f, object));
+		else if (f->def)
+			err = config_parse_text(f, NULL, f->def, object);
+		if (err)
+			return err_wrap(err, "Bad default of '%s'", f->name);
+	}
+	return NULL;
+}
+
+static void config_deinit_field(const struct config_field *f, void *object);
+
+static void config_deinit_union(const struct config_union *variants, void *object)
+{
+	for (const struct config_variant *v = variants->variants; v->name; v++) {
+		if (v->fields)
+			config_deinit(v->fields, object);
+	}
+}
+
+static void config_deinit_list(const struct config_field *f, void *object)
+{
+	char **items = config_slot(f, object);
+	size_t *count = (size_t *)(void *)((char *)object + f->count_offset);
+
+	for (size_t i = 0; i < *count; i++)
+		config_deinit_field(f->item, *items + i * f->item_size);
+	free(*items);
+	*items = NULL;
+	*count = 0;
+}
+
+static void config_deinit_field(const struct config_field *f, void *object)
+{
+	char **string = config_slot(f, object);
+
+	switch (f->kind) {
+	case CONFIG_STRING:
+		free(*string);
+		*string = NULL;
+		break;
+	case CONFIG_STRUCT:
+		config_deinit(f->fields, config_slot(f, object));
+		break;
+	case CONFIG_UNION:
+		config_deinit_union(f->variants, config_slot(f, object));
+		break;
+	case CONFIG_LIST:
+		config_deinit_list(f, object);
+		break;
+	case CONFIG_BOOL:
+	case CONFIG_UINT:
+	case CONFIG_ENUM:
+		break;
+	}
+}
+
+void config_deinit(const struct config_struct *schema, void *object)
+{
+	for (const struct config_field *f = schema->fields; f->name; f++)
+		config_deinit_field(f, object);
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Command line text to objects. The grammar is in schema.h.
+ */
+#include "config/schema.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/overflow.h"
+
+struct config_object {
+	struct config_object *next;
+	char *name;
+	char *text; /* inside name's memory */
+};
+
+/* A stretch of text; not terminated. */
+struct config_span {
+	const char *p;
+	size_t len;
+};
+
+/* One parse: where objects are looked up, and how deep we are in them. */
+struct config_parse {
+	const struct config_objects *objects;
+	unsigned int depth;
+	unsigned int values; /* so far: bounds lists of objects that hold lists of objects ... */
+};
+
+#define CONFIG_VALUES_MAX 10000
+
+static struct err *config_parse_field(struct config_parse *parse, const struct config_field *field,
+	struct config_span text, void *object);
+
+/* ---- Objects ---- */
+
+static bool config_is_id(struct config_span text)
+{
+	return text.len >= 3 && !memcmp(text.p, "id_", 3);
+}
+
+static const struct config_object *config_objects_find(
+	const struct config_objects *objects, struct config_span name)
+{
+	for (const struct config_object *o = objects ? objects->first : NULL; o; o = o->next) {
+		if (strlen(o->name) == name.len && !memcmp(o->name, name.p, name.len))
+			return o;
+	}
+	return NULL;
+}
+
+struct err *config_objects_add(struct config_objects *objects, const char *text)
+{
+	size_t name_len = strcspn(text, ",");
+	struct config_span name = {text, name_len};
+	struct config_object *object;
+
+	if (!config_is_id(name) || name_len == 3)
+		return err_new(0, "An object is id_NAME,VALUE: '%s' has no such name", text);
+	if (config_objects_find(objects, name))
+		return err_new(0, "The object '%.*s' was given before", (int)name_len, text);
+	object = new0(struct config_object);
+	if (object)
+		object->name = strdup(text);
+	if (!object || !object->name) {
+		free(object);
+		return err_new(ENOMEM, "Cannot keep an object");
+	}
+	object->text = object->name + name_len;
+	if (*object->text)
+		*object->text++ = '\0';
+	object->next = objects->first;
+	objects->first = object;
+	return NULL;
+}
+
+void config_objects_deinit(struct config_objects *objects)
+{
+	while (objects->first) {
+		struct config_object *next = objects->first->next;
+
+		free(objects->first->name);
+		free(objects->first);
+		objects->first = next;
+	}
+}
+
+/* Replaces the name of an object by its text. */
+static struct err *config_resolve(const struct config_parse *parse, struct config_span *text)
+{
+	const struct config_object *object;
+
+	if (!config_is_id(*text))
+		return NULL;
+	object = config_objects_find(parse->objects, *text);
+	if (!object)
+		return err_new(0, "There is no object '%.*s' (-o %.*s,...)", (int)text->len,
+			text->p, (int)text->len, text->p);
+	*text = (struct config_span){object->text, strlen(object->text)};
+	return NULL;
+}
+
+/* ---- Tokens ---- */
+
+/* Cuts off what comes before the separator, which is dropped; all of it if there is none. */
+static struct config_span config_cut(struct config_span *rest, char separator)
+{
+	const char *end = memchr(rest->p, separator, rest->len);
+	struct config_span token = *rest;
+
+	if (end) {
+		token.len = (size_t)(end - rest->p);
+		rest->p = end + 1;
+		rest->len -= token.len + 1;
+	} else {
+		rest->p += rest->len;
+		rest->len = 0;
+	}
+	return token;
+}
+
+static unsigned int config_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return (unsigned int)(c - '0');
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		return (unsigned int)((c | 0x20) - 'a' + 10);
+	return 16;
+}
+
+static unsigned int config_base(struct config_span *text)
+{
+	unsigned int base = 10;
+
+	if (text->len < 2 || text->p[0] != '0')
+		return 10;
+	if (text->p[1] == 'x')
+		base = 16;
+	else if (text->p[1] == 'o')
+		base = 8;
+	else if (text->p[1] == 'b')
+		base = 2;
+	if (base != 10) {
+		text->p += 2;
+		text->len -= 2;
+	}
+	return base;
+}
+
+/* The shift of a size suffix, which is cut off; 0 if there is none. */
+static unsigned int config_suffix(struct config_span *text)
+{
+	static const char suffixes[] = "kmgt";
+	const char *found;
+
+	if (text->len < 2)
+		return 0;
+	found = memchr(suffixes, text->p[text->len - 1] | 0x20, sizeof(suffixes) - 1);
+	if (!found)
+		return 0;
+	text->len--;
+	return 10 * ((unsigned int)(found - suffixes) + 1);
+}
+
+static struct err *config_parse_uint(struct config_span text, uint64_t *ret_value)
+{
+	struct config_span rest = text;
+	unsigned int shift = config_suffix(&rest);
+	unsigned int base = config_base(&rest);
+	uint64_t value = 0;
+	bool overflow = false;
+
+	if (!rest.len)
+		return err_new(0, "'%.*s' is not a number", (int)text.len, text.p);
+	for (size_t i = 0; i < rest.len; i++) {
+		unsigned int digit = config_digit(rest.p[i]);
+
+		if (digit >= base)
+			return err_new(0, "'%.*s' is not a number", (int)text.len, text.p);
+		overflow |= mul_overflows(value, (uint64_t)base, &value);
+		overflow |= add_overflows(value, (uint64_t)digit, &value);
+	}
+	if (overflow || (shift && value >> (64 - shift)))
+		return err_new(0, "'%.*s' does not fit in 64 bits", (int)text.len, text.p);
+	*ret_value = value << shift;
+	return NULL;
+}
+
+/* ---- Compound values ---- */
+
+#define CONFIG_FIELDS_MAX 64
+
+static struct err *config_unknown_key(const struct config_struct *schema, struct config_span key)
+{
+	const char *near = config_nearest(schema, key.p, key.len);
+
+	if (!key.len)
+		return err_new(0, "A key is missing");
+	if (near)
+		return err_new(
+			0, "Unknown key '%.*s'; did you mean '%s'?", (int)key.len, key.p, near);
+	return err_new(0, "Unknown key '%.*s'", (int)key.len, key.p);
+}
+
+/* One "key=value"; `seen` has a bit for each field. */
+static struct err *config_parse_pair(struct config_parse *parse, const struct config_struct *schema,
+	struct config_span pair, uint64_t *seen, void *object)
+{
+	bool has_value = memchr(pair.p, '=', pair.len);
+	struct config_span key = config_cut(&pair, '=');
+	const struct config_field *field;
+	struct err *err = config_resolve(parse, &key);
+	uint64_t bit;
+
+	if (err)
+		return err;
+	field = config_find(schema, key.p, key.len);
+	if (!field)
+		return config_unknown_key(schema, key);
+	if (!has_value)
+		return err_new(
+			0, "The key '%s' has no value: write %s=VALUE", field->name, field->name);
+	bit = 1ull << (field - schema->fields);
+	if (*seen & bit)
+		return err_new(0, "The key '%s' is given twice", field->name);
+	*seen |= bit;
+	err = config_parse_field(parse, field, pair, object);
+	return err_wrap(err, "Bad value of '%s'", field->name);
+}
+
+static struct err *config_check_required(const struct config_struct *schema, uint64_t seen)
+{
+	for (const struct config_field *f = schema->fields; f->name; f++) {
+		assert(f - schema->fields < CONFIG_FIELDS_MAX);
+		if (f->required && !(seen & 1ull << (f - schema->fields)))
+			return err_new(0, "The key '%s' is missing", f->name);
+	}
+	return NULL;
+}
+
+static struct err *config_parse_struct(struct config_parse *parse,
+	const struct config_struct *schema, struct config_span text, void *object)
+{
+	uint64_t seen = 0;
+
+	while (text.len) {
+		struct err *err =
+			config_parse_pair(parse, schema, config_cut(&text, ','), &seen, object);
+
+		if (err)
+			return err;
+	}
+	return config_check_required(schema, seen);
+}
+
+static struct err *config_unknown_variant(
+	const struct config_union *variants, struct config_span name)
+{
+	struct strbuf names = STRBUF_INIT(1024);
+	struct err *err;
+
+	for (int i = 0; variants->variants[i].name; i++)
+		strbuf_printf(&names, "%s%s", i ? ", " : "", variants->variants[i].name);
+	err = err_new(0, "'%.*s' is not one of %s", (int)name.len, name.p, strbuf_text(&names));
+	strbuf_deinit(&names);
+	return err;
+}
+
+static struct err *config_parse_variant(struct config_parse *parse,
+	const struct config_union *variants, int which, struct config_span text, void *object)
+{
+	const struct config_variant *variant = &variants->variants[which];
+	struct err *err;
+
+	*(int *)(void *)((char *)object + variants->tag_offset) = which;
+	if (!variant->fields)
+		return text.len ? err_new(0, "'%s' takes no keys, but '%.*s' follows",
+					  variant->name, (int)text.len, text.p)
+				: NULL;
+	err = config_defaults(variant->fields, object);
+	return err ? err : config_parse_struct(parse, variant->fields, text, object);
+}
+
+static struct err *config_parse_union(struct config_parse *parse,
+	const struct config_union *variants, struct config_span text, void *object)
+{
+	struct config_span rest = text;
+	struct config_span name = config_cut(&rest, ',');
+	int which = config_find_variant(variants, name.p, name.len);
+	const struct config_struct *fields;
+
+	if (which >= 0)
+		return config_parse_variant(parse, variants, which, rest, object);
+	which = variants->default_variant;
+	if (which < 0)
+		return config_unknown_variant(variants, name);
+	fields = variants->variants[which].fields;
+	if (variants->bare_key && text.len && !memchr(text.p, '=', text.len) &&
+		!memchr(text.p, ',', text.len)) {
+		const struct config_field *bare =
+			config_find(fields, variants->bare_key, strlen(variants->bare_key));
+		struct err *err = config_parse_variant(
+			parse, variants, which, (struct config_span){"", 0}, object);
+
+		err_free(err); /* the required key is the one that follows */
+		return config_parse_field(parse, bare, text, object);
+	}
+	if (!memchr(name.p, '=', name.len))
+		return config_unknown_variant(variants, name);
+	return config_parse_variant(parse, variants, which, text, object);
+}
+
+static struct err *config_parse_item(struct config_parse *parse, const struct config_field *field,
+	struct config_span text, void *object)
+{
+	struct err *err = NULL;
+	void *item = config_list_grow(field, object, &err);
+
+	return item ? config_parse_field(parse, field->item, text, item) : err;
+}
+
+static struct err *config_parse_list(struct config_parse *parse, const struct config_field *field,
+	struct config_span text, void *object)
+{
+	while (text.len) {
+		struct err *err = config_parse_item(parse, field, config_cut(&text, ','), object);
+
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static struct err *config_parse_resolved(struct config_parse *parse,
+	const struct config_field *field, struct config_span text, void *object)
+{
+	void *slot = (char *)object + field->offset;
+	uint64_t value;
+	struct err *err;
+
+	switch (field->kind) {
+	case CONFIG_BOOL:
+		return config_set_bool(field, text.p, text.len, object);
+	case CONFIG_UINT:
+		err = config_parse_uint(text, &value);
+		return err ? err : config_set_uint(field, value, object);
+	case CONFIG_STRING:
+		return config_set_string(field, text.p, text.len, object);
+	case CONFIG_ENUM:
+		return config_set_enum(field, text.p, text.len, object);
+	case CONFIG_STRUCT:
+		return config_parse_struct(parse, field->fields, text, slot);
+	case CONFIG_UNION:
+		return config_parse_union(parse, field->variants, text, slot);
+	case CONFIG_LIST:
+		break;
+	}
+	return config_parse_list(parse, field, text, object);
+}
+
+static struct err *config_parse_field(struct config_parse *parse, const struct config_field *field,
+	struct config_span text, void *object)
+{
+	struct err *err;
+
+	if (parse->depth == CONFIG_DEPTH_MAX)
+		return err_new(
+			0, "Objects refer to each other more than %d deep", CONFIG_DEPTH_MAX);
+	if (parse->values++ == CONFIG_VALUES_MAX)
+		return err_new(0, "More than %d values", CONFIG_VALUES_MAX);
+	err = config_resolve(parse, &text);
+	if (err)
+		return err;
+	parse->depth++;
+	err = config_parse_resolved(parse, field, text, object);
+	parse->depth--;
+	return err;
+}
+
+struct err *config_parse_text(const struct config_field *field,
+	const struct config_objects *objects, const char *text, void *object)
+{
+	struct config_parse parse = {.objects = objects};
+
+	return config_parse_field(&parse, field, (struct config_span){text, strlen(text)}, object);
+}
+
+struct err *config_list_append(const struct config_field *field,
+	const struct config_objects *objects, const char *text, void *object)
+{
+	struct config_parse parse = {.objects = objects};
+
+	return config_parse_item(&parse, field, (struct config_span){text, strlen(text)}, object);
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration of a VM: plain data, described by vm_config_schema (vm_config.c), which is also
+ * the list of the options of `alioth boot`.
+ */
+#pragma once
+
+#include "config/schema.h"
+
+enum hypervisor_kind { HYPERVISOR_KVM };
+
+struct hypervisor_config {
+	enum hypervisor_kind kind;
+	char *dev_kvm;
+};
+
+struct cpu_topology_config {
+	bool smt;
+	uint16_t cores;  /* 0: what makes up the count */
+	uint8_t sockets; /* 0: 1 */
+	bool thread_contiguous;
+};
+
+struct cpu_config {
+	uint16_t count;
+	struct cpu_topology_config topology;
+};
+
+enum memory_backend { MEMORY_ANON, MEMORY_MEMFD };
+
+struct memory_config {
+	uint64_t size;
+	enum memory_backend backend;
+	bool shared;
+	bool transparent_hugepage;
+	uint64_t hugetlb; /* page size in bytes; 0: ordinary pages */
+	bool prealloc;
+	bool lock;
+};
+
+enum console_config_kind {
+	CONSOLE_CONFIG_STDIO,
+	CONSOLE_CONFIG_LOG,
+	CONSOLE_CONFIG_PTY,
+	CONSOLE_CONFIG_SOCKET,
+	CONSOLE_CONFIG_NULL
+};
+
+struct console_config {
+	enum console_config_kind kind;
+	char *path;
+	bool append;
+};
+
+enum blk_kind { BLK_FILE };
+
+struct blk_config {
+	enum blk_kind kind;
+	char *path;
+	bool readonly;
+	char *serial; /* NULL: the device's name */
+};
+
+enum kernel_unpack { KERNEL_UNPACK_HOST, KERNEL_UNPACK_GUEST };
+
+struct vm_config {
+	struct hypervisor_config hypervisor;
+	char *kernel;
+	char *pvh;
+	char *cmdline;
+	char *initramfs;
+	struct cpu_config cpu;
+	struct memory_config memory;
+	struct console_config console;
+	bool pvpanic;
+	bool entropy;
+	struct blk_config *blk;
+	size_t n_blk;
+	bool no_reboot;
+	uint32_t power_button_timeout; /* seconds; 0: none */
+	enum kernel_unpack kernel_unpack;
+	char *kernel_cache; /* directory; NULL: no cache */
+};
+
+extern const struct config_struct vm_config_schema;
+
+/* A configuration in the making: options come one by one. Zero-initialised. */
+struct vm_config_builder {
+	struct vm_config config;
+	struct config_objects objects;
+	uint64_t seen; /* a bit for each field of the schema */
+	bool ready;    /* defaults are in place */
+};
+
+/*
+ * One option without its dashes ("kernel", "k", "blk", "object"); value NULL for one that takes
+ * none. Errors name the option. Objects must come before the options that use them.
+ */
+struct err *must_check vm_config_set(
+	struct vm_config_builder *builder, const char *option, const char *value);
+/* Options as a JSON object. */
+struct err *must_check vm_config_set_json(struct vm_config_builder *builder, const char *json);
+/* Moves the finished configuration out. */
+struct err *must_check vm_config_finish(
+	struct vm_config_builder *builder, struct vm_config *ret_config);
+void vm_config_builder_deinit(struct vm_config_builder *builder);
+
+/* The field of an option's name or of its letter; NULL: unknown. */
+const struct config_field *vm_config_option(const char *name);
+
+/* What the schema cannot say: combinations, alignment. */
+struct err *must_check vm_config_validate(const struct vm_config *config);
+void vm_config_deinit(struct vm_config *config);
