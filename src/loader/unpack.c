@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host unpacks a bzImage: payload to vmlinux in guest RAM, relocations, KASLR. What the guest's
+ * unpacker would do: Linux, arch/x86/boot/compressed/misc.c (parse_elf, handle_relocations) and
+ * kaslr.c (choose_random_location).
+ *
+ * The payload is an ELF file followed by the relocation table. It is unpacked so that the first
+ * segment, by far the largest, lands where it runs; the others are moved up behind it. No byte of
+ * the large one is touched twice.
+ */
+#define LOG_MODULE "loader"
+#include "loader/loader_internal.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/endian.h"
+#include "base/log.h"
+#include "loader/cache.h"
+#include "loader/decompress.h"
+#include "loader/relocate.h"
+#include "loader/unpack.h"
+
+#define UNPACK_KERNEL_MAP  0xffffffff80000000ull /* __START_KERNEL_map */
+#define UNPACK_IMAGE_SPACE GIB(1)                /* KERNEL_IMAGE_SIZE: virtual room above it */
+#define UNPACK_FIRST       MIB(2) /* file offset of the first segment in all that ld makes for x86-64 */
+#define UNPACK_SIZE_MAX    GIB(1)
+
+/* ---- KASLR ---- */
+
+uint64_t unpack_random_below(uint64_t n)
+{
+	uint64_t value;
+
+	if (n < 2 || getrandom(&value, sizeof(value), 0) != (ssize_t)sizeof(value))
+		return 0;
+	return value % n;
+}
+
+/* A multiple of align in [low, high - size], at random; low (aligned) if there is no choice; 0: no
+ * room. */
+static uint64_t unpack_choose(
+	uint64_t low, uint64_t high, uint64_t size, uint64_t align, bool random)
+{
+	uint64_t first = align_up(low, align);
+
+	if (first > high || size > high - first)
+		return 0;
+	return first +
+	       (random ? unpack_random_below((high - first - size) / align + 1) * align : 0);
+}
+
+uint64_t unpack_choose_virtual(const struct unpack_plan *plan)
+{
+	uint64_t low = plan->pref;
+
+	if (!plan->kaslr)
+		return 0;
+	return unpack_choose(low, UNPACK_IMAGE_SPACE, plan->image_size, plan->align, true) - low;
+}
+
+uint64_t unpack_choose_physical(const struct loader_state *state, uint64_t size)
+{
+	const struct linux_setup *setup = &state->loader->setup;
+	uint64_t low = MAX(state->layout->low_base + UNPACK_FIRST, setup->pref_address);
+
+	/* Anywhere in low RAM; what is below the preferred address stays free. */
+	return unpack_choose(
+		low, state->kernel_limit, size, setup->alignment, state->loader->kaslr);
+}
+
+/* ---- From the payload ---- */
+
+static int unpack_read_ram(const struct elf_source *source, uint64_t off, void *buf, size_t len)
+{
+	const struct unpack_ram *ram = container_of_const(source, struct unpack_ram, source);
+
+	if (!range_fits(off, len, source->size))
+		return -EFAULT;
+	memcpy(buf, ram->data + off, len);
+	return 0;
+}
+
+/* Bytes that the payload unpacks to, as the kernel build notes at its end. */
+static int unpack_payload_size(
+	const struct loader *loader, const uint8_t *payload, uint64_t *ret_size)
+{
+	uint64_t size = loader->setup.payload_size;
+
+	if (size < 16)
+		return -EINVAL;
+	*ret_size = load_le32(payload + size - 4);
+	return *ret_size > ELF_HEADER_SIZE && *ret_size <= UNPACK_SIZE_MAX ? 0 : -EINVAL;
+}
+
+/*
+ * A window of guest RAM as one piece of host memory. The guest does not run yet, so that nothing
+ * in it changes under us.
+ */
+static uint8_t *unpack_window(const struct loader_state *state, uint64_t gpa, uint64_t size)
+{
+	struct iovec iov;
+
+	if (ram_iov(state->layout->ram, gpa, size, &iov, 1) != 1)
+		return NULL;
+	return iov.iov_base;
+}
+
+/* Moves the segments from where they are in the file to where they run. */
+static bool unpack_place(const struct elf_image *elf, uint8_t *file, uint64_t file_gpa,
+	uint8_t *image, uint64_t base)
+{
+	for (unsigned int i = elf->n; i-- > 0;) {
+		const struct elf_segment *s = &elf->segments[i];
+		uint64_t to = base + (s->paddr - elf->base);
+
+		/* Last to first is right only if nothing moves down: see the file comment. */
+		if (to < file_gpa + s->offset)
+			return false;
+		memmove(image + (s->paddr - elf->base), file + s->offset, s->filesz);
+	}
+	return true;
+}
+
+/* What lies between the segments, and behind them, was part of the file: the guest sees zeros
+ * there. */
+static void unpack_clear_gaps(const struct elf_image *elf, uint8_t *image, uint64_t dirty_size)
+{
+	uint64_t at = 0;
+
+	for (unsigned int i = 0; i <= elf->n; i++) {
+		const struct elf_segment *s = &elf->segments[i];
+		uint64_t end = MIN(dirty_size, i < elf->n ? s->paddr - elf->base : dirty_size);
+
+		if (end > at)
+			memset(image + at, 0, end - at);
+		if (i < elf->n)
+			at = s->paddr - elf->base + s->filesz;
+	}
+}
+
+static bool unpack_sane(
+	const struct linux_setup *setup, const struct elf_image *elf, const char **ret_why)
+{
+	const struct elf_segment *first = &elf->segments[0];
+
+	*ret_why = "its ELF headers are not what the kernel build makes";
+	if (first->offset != UNPACK_FIRST || elf->base != setup->pref_address ||
+		elf->entry < elf->base || elf->entry >= elf->end ||
+		first->vaddr != UNPACK_KERNEL_MAP + elf->base)
+		return false;
+	*ret_why = "its image is larger than its header says";
+	return elf->end - elf->base <= setup->init_size;
+}
+
+/* The relocation table, copied out, as placing the segments overwrites it. */
+static uint8_t *unpack_copy_table(const struct elf_image *elf, const uint8_t *file,
+	uint64_t file_size, struct relocate_table *ret_table)
+{
+	uint64_t start = align_up(elf->file_end, 4);
+	uint64_t size = file_size > start ? (file_size - start) & ~3ull : 0;
+	uint8_t *copy =
+		size ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+		     : MAP_FAILED;
+
+	if (copy == MAP_FAILED)
+		return NULL;
+	memcpy(copy, file + file_size - size, size);
+	*ret_table = (struct relocate_table){.words = copy, .n = size / 4};
+	return copy;
+}
+
+/* Unpacks at plan->base; *ret_delta tells the virtual displacement. */
+static bool unpack_payload(struct loader_state *state, const struct unpack_plan *plan,
+	const uint8_t *payload, uint64_t file_size, uint64_t *ret_delta, const char **ret_why)
+{
+	const struct linux_setup *setup = &state->loader->setup;
+	uint64_t file_gpa = plan->base - UNPACK_FIRST;
+	struct unpack_ram file = {.source = {.read = unpack_read_ram, .size = file_size},
+		.data = unpack_window(
+			state, file_gpa, MAX(file_size, UNPACK_FIRST + plan->image_size))};
+	uint8_t *image = file.data + UNPACK_FIRST;
+	struct relocate_image relocatable = {.data = image,
+		.size = plan->image_size,
+		.link_vaddr = UNPACK_KERNEL_MAP + plan->pref};
+	struct relocate_table table = {0};
+	struct elf_image elf;
+	uint8_t *copy;
+	struct err *err;
+
+	*ret_why = "there is no memory in one piece for it";
+	if (!file.data)
+		return false;
+	*ret_why = "the payload is corrupt or of an unknown format";
+	if (decompress(payload, setup->payload_size, file.data, file_size) != (int64_t)file_size)
+		return false;
+	err = elf_inspect(&file.source, &elf);
+	if (err) {
+		err_free(err);
+		*ret_why = "the payload is not an ELF file";
+		return false;
+	}
+	if (!unpack_sane(setup, &elf, ret_why))
+		return false;
+	*ret_delta = unpack_choose_virtual(plan);
+	copy = unpack_copy_table(&elf, file.data, file_size, &table);
+	if (!copy || !relocate_check(&table, &relocatable))
+		*ret_delta = 0;
+	*ret_why = "its segments are in an unusual order";
+	if (!unpack_place(&elf, file.data, file_gpa, image, plan->base)) {
+		if (copy)
+			(void)munmap(copy, table.n * 4);
+		return false;
+	}
+	unpack_clear_gaps(&elf, image, MAX(file_size, UNPACK_FIRST) - UNPACK_FIRST);
+	if (*ret_delta)
+		relocate_apply(&table, &relocatable, *ret_delta);
+	if (copy)
+		(void)munmap(copy, table.n * 4);
+	state->rip = plan->base + (elf.entry - elf.base);
+	return true;
+}
+
+/* Where the image runs, physically. */
+static bool unpack_plan(
+	const struct loader_state *state, uint64_t file_size, struct unpack_plan *plan)
+{
+	const struct linux_setup *setup = &state->loader->setup;
+
+	plan->pref = setup->pref_address;
+	plan->align = setup->alignment;
+	plan->image_size = setup->init_size;
+	plan->kaslr = state->loader->kaslr;
+	plan->base = unpack_choose_physical(state, MAX(setup->init_size, file_size));
+	return plan->base && setup->relocatable && setup->alignment % UNPACK_FIRST == 0;
+}
+
+/* What a failed attempt wrote is taken back, at a page granularity that the fallback cannot see. */
+static void unpack_undo(
+	struct loader_state *state, const struct unpack_plan *plan, uint64_t file_size)
+{
+	uint64_t size = MAX(file_size, UNPACK_FIRST + plan->image_size);
+
+	if (ram_fill(state->layout->ram, plan->base - UNPACK_FIRST, 0, size))
+		log_debug("The memory of a failed attempt was not cleared");
+}
+
+static bool unpack_mapped(struct loader_state *state, const uint8_t *payload, const char **ret_why)
+{
+	struct unpack_plan plan;
+	uint64_t file_size;
+	uint64_t delta = 0;
+
+	*ret_why = "the size of its payload is not known";
+	if (unpack_payload_size(state->loader, payload, &file_size))
+		return false;
+	*ret_why = "there is not enough memory for it";
+	if (!unpack_plan(state, file_size, &plan))
+		return false;
+	if (!unpack_payload(state, &plan, payload, file_size, &delta, ret_why)) {
+		unpack_undo(state, &plan, file_size);
+		return false;
+	}
+	state->end = plan.base + plan.image_size;
+	state->kaslr_applied = plan.kaslr;
+	log_debug(
+		"Unpacked the kernel on the host (%s): physical %#llx, virtual displacement %#llx",
+		decompress_format(payload, state->loader->setup.payload_size),
+		(unsigned long long)plan.base, (unsigned long long)delta);
+	cache_store(state, &plan, delta);
+	return true;
+}
+
+bool bzimage_unpack(struct loader_state *state, const char **ret_why)
+{
+	struct loader *loader = state->loader;
+	const struct linux_setup *setup = &loader->setup;
+	uint64_t page = setup->payload_offset & 4095;
+	const uint8_t *map;
+	bool done;
+
+	*ret_why = "its header does not name the payload";
+	if (!setup->payload_offset)
+		return false;
+	if (cache_load(state))
+		return true;
+	*ret_why = "the payload cannot be mapped";
+	map = mmap(NULL, setup->payload_size + page, PROT_READ, MAP_PRIVATE | MAP_POPULATE,
+		loader->kernel.fd, (off_t)(setup->payload_offset - page));
+	if (map == MAP_FAILED)
+		return false;
+	done = unpack_mapped(state, map + page, ret_why);
+	(void)munmap((void *)(uintptr_t)map, setup->payload_size + page);
+	return done;
+}
