@@ -83,31 +83,36 @@ void bus_free(struct bus *bus)
 	free(bus);
 }
 
+/*
+ * Entries are stored with release, so that the odd count is visible to whoever sees a new value,
+ * and loaded with acquire, so that the count is read again after them. (Fences would say the same,
+ * but ThreadSanitizer does not know them.)
+ */
+static void bus_entry_set(
+	struct bus_entry *entry, uint64_t base, uint64_t last, struct io_region *region)
+{
+	atomic_store_explicit(&entry->base, base, memory_order_release);
+	atomic_store_explicit(&entry->last, last, memory_order_release);
+	atomic_store_explicit(&entry->region, region, memory_order_release);
+}
+
+/* By the holder of the lock. */
 static void bus_entry_copy(struct bus_entry *to, struct bus_entry *from)
 {
-	atomic_store_explicit(&to->base, atomic_load_explicit(&from->base, memory_order_relaxed),
-		memory_order_relaxed);
-	atomic_store_explicit(&to->last, atomic_load_explicit(&from->last, memory_order_relaxed),
-		memory_order_relaxed);
-	atomic_store_explicit(&to->region,
-		atomic_load_explicit(&from->region, memory_order_relaxed), memory_order_relaxed);
+	bus_entry_set(to, atomic_load_explicit(&from->base, memory_order_relaxed),
+		atomic_load_explicit(&from->last, memory_order_relaxed),
+		atomic_load_explicit(&from->region, memory_order_relaxed));
 }
 
 static void bus_change_begin(struct bus *bus)
 {
-	unsigned int seq = atomic_load_explicit(&bus->seq, memory_order_relaxed);
-
-	atomic_store_explicit(&bus->seq, seq + 1, memory_order_relaxed);
-	/* The odd count is visible before any entry moves; pairs with the fence of bus_find(). */
-	atomic_thread_fence(memory_order_release);
+	atomic_fetch_add_explicit(&bus->seq, 1, memory_order_relaxed);
 }
 
 static void bus_change_end(struct bus *bus)
 {
-	unsigned int seq = atomic_load_explicit(&bus->seq, memory_order_relaxed);
-
 	/* Entries are in place before the even count; pairs with the acquire load of bus_find(). */
-	atomic_store_explicit(&bus->seq, seq + 1, memory_order_release);
+	atomic_fetch_add_explicit(&bus->seq, 1, memory_order_release);
 }
 
 /* The index of the first entry with base > addr, in a table that may be changing. */
@@ -119,7 +124,7 @@ static unsigned int bus_upper(struct bus_table *table, unsigned int n, uint64_t 
 	while (low < high) {
 		unsigned int mid = low + (high - low) / 2;
 
-		if (atomic_load_explicit(&table->entries[mid].base, memory_order_relaxed) <= addr)
+		if (atomic_load_explicit(&table->entries[mid].base, memory_order_acquire) <= addr)
 			low = mid + 1;
 		else
 			high = mid;
@@ -138,16 +143,16 @@ static struct bus_hit bus_search(struct bus *bus, uint64_t addr)
 {
 	struct bus_table *table = atomic_load_explicit(&bus->table, memory_order_acquire);
 	unsigned int i =
-		bus_upper(table, atomic_load_explicit(&bus->n, memory_order_relaxed), addr);
+		bus_upper(table, atomic_load_explicit(&bus->n, memory_order_acquire), addr);
 	struct bus_hit hit = {0};
 
 	if (!i)
 		return hit;
-	hit.base = atomic_load_explicit(&table->entries[i - 1].base, memory_order_relaxed);
-	hit.last = atomic_load_explicit(&table->entries[i - 1].last, memory_order_relaxed);
+	hit.base = atomic_load_explicit(&table->entries[i - 1].base, memory_order_acquire);
+	hit.last = atomic_load_explicit(&table->entries[i - 1].last, memory_order_acquire);
 	if (addr <= hit.last)
 		hit.region =
-			atomic_load_explicit(&table->entries[i - 1].region, memory_order_relaxed);
+			atomic_load_explicit(&table->entries[i - 1].region, memory_order_acquire);
 	return hit;
 }
 
@@ -160,9 +165,6 @@ static struct bus_hit bus_find(struct bus *bus, uint64_t addr)
 		if (seq & 1)
 			continue;
 		hit = bus_search(bus, addr);
-		/* The entries were read before the count is read again; pairs with
-		 * bus_change_begin(). */
-		atomic_thread_fence(memory_order_acquire);
 		if (likely(atomic_load_explicit(&bus->seq, memory_order_relaxed) == seq))
 			return hit;
 	}
@@ -211,7 +213,7 @@ static void bus_disable_locked(struct bus *bus, struct io_region *region)
 	bus_change_begin(bus);
 	for (; i + 1 < n; i++)
 		bus_entry_copy(&table->entries[i], &table->entries[i + 1]);
-	atomic_store_explicit(&bus->n, n - 1, memory_order_relaxed);
+	atomic_store_explicit(&bus->n, n - 1, memory_order_release);
 	bus_change_end(bus);
 	region->enabled = false;
 }
@@ -252,10 +254,8 @@ static int bus_insert_locked(struct bus *bus, struct io_region *region, uint64_t
 	bus_change_begin(bus);
 	for (unsigned int i = n; i > at; i--)
 		bus_entry_copy(&table->entries[i], &table->entries[i - 1]);
-	atomic_store_explicit(&table->entries[at].base, base, memory_order_relaxed);
-	atomic_store_explicit(&table->entries[at].last, last, memory_order_relaxed);
-	atomic_store_explicit(&table->entries[at].region, region, memory_order_relaxed);
-	atomic_store_explicit(&bus->n, n + 1, memory_order_relaxed);
+	bus_entry_set(&table->entries[at], base, last, region);
+	atomic_store_explicit(&bus->n, n + 1, memory_order_release);
 	bus_change_end(bus);
 	return 0;
 }
