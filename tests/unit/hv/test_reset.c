@@ -18,9 +18,9 @@ struct state {
 	struct kvm_vcpu_events events;
 	struct kvm_lapic_state lapic;
 	struct kvm_mp_state mp_state;
-	struct kvm_xsave xsave;
 	unsigned int n_msrs;
 	struct kvm_msr_entry msrs[MSRS_MAX];
+	struct kvm_xsave xsave;
 };
 
 static int fd_of(struct hv_vcpu *vcpu)
