@@ -99,8 +99,9 @@ int hv_vm_signal_msi(struct hv_vm *vm, uint64_t addr, uint32_t data);
 
 /*
  * The x86 split irqchip needs to know which vectors the (user-space) I/O APIC has programmed
- * level-triggered, to give HV_EXIT_IOAPIC_EOI for them. Replaces what pin had; addr/data as an MSI;
- * masked or edge: present = false. [vcpu]
+ * level-triggered, to give HV_EXIT_IOAPIC_EOI for them, also while the pin is masked (the guest may
+ * mask it between interrupt and EOI). Replaces what pin had; addr/data as an MSI; edge: present =
+ * false. [vcpu]
  */
 int must_check hv_vm_set_ioapic_route(
 	struct hv_vm *vm, unsigned int pin, bool present, uint64_t addr, uint32_t data);
