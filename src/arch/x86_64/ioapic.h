@@ -11,7 +11,7 @@
 #include "hv/hv.h"
 #include "mem/bus.h"
 
-#define IOAPIC_NUM_PINS 24
+#define IOAPIC_NUM_PINS HV_IOAPIC_PINS /* 24 */
 
 struct ioapic;
 
