@@ -14,10 +14,11 @@
  *             error = alioth_vm_wait(vm, -1, &end);
  *
  * Rules. The library prints nothing, ends no process, installs no signal handler and keeps no
- * global state: any number of VMs may live in one process. Functions that can fail return an error chain, NULL for
- * success, which the caller frees. Functions on one VM may be called by any thread but one of the
- * VM's own (a log callback), and are safe against each other; alioth_vm_free() must be the last. Options, their values and
- * their defaults are those of the command line (alioth boot --help). Strings are UTF-8 and copied.
+ * global state: any number of VMs may live in one process. Functions that can fail return an error
+ * chain, NULL for success, which the caller frees. Functions on one VM may be called by any thread
+ * but one of the VM's own (a log callback), and are safe against each other; alioth_vm_free() must
+ * be the last. Options, their values and their defaults are those of the command line (alioth boot
+ * --help). Strings are UTF-8 and copied.
  *
  * Versions. ALIOTH_API_VERSION grows when something is added; what is there keeps its meaning.
  */
@@ -60,8 +61,8 @@ ALIOTH_PUBLIC int alioth_error_code(const struct alioth_error *error);
 /* What failed, as the outermost frame says it. */
 ALIOTH_PUBLIC const char *alioth_error_text(const struct alioth_error *error);
 /* Frame `index`, 0 being the cause; 0 past the last one, else 1. */
-ALIOTH_PUBLIC int alioth_error_get_frame(const struct alioth_error *error, unsigned int index,
-	struct alioth_error_frame *ret_frame);
+ALIOTH_PUBLIC int alioth_error_get_frame(
+	const struct alioth_error *error, unsigned int index, struct alioth_error_frame *ret_frame);
 /* The chain as lines of text; the caller frees it with free(). NULL when out of memory. */
 ALIOTH_PUBLIC char *alioth_error_format(const struct alioth_error *error);
 /* NULL is fine. */
@@ -71,18 +72,26 @@ ALIOTH_PUBLIC void alioth_error_free(struct alioth_error *error);
 
 /* An empty specification, or NULL when out of memory. */
 ALIOTH_PUBLIC struct alioth_spec *alioth_spec_create(void);
-/* NULL is fine. A VM that was made from it does not need it any more. */
+/* NULL is fine. */
 ALIOTH_PUBLIC void alioth_spec_free(struct alioth_spec *spec);
 
 /*
  * One option as on the command line, without its dashes: ("kernel", "/boot/vmlinuz"),
- * ("cpu", "count=4"), ("blk", "file,path=disk.img"), ("entropy", NULL). An option that may be repeated
- * adds to those before. Objects (("object", "id_x,...")) must be set before the options that use them.
+ * ("cpu", "count=4"), ("blk", "file,path=disk.img"), ("entropy", NULL). An option that may be
+ * repeated adds to those before. Objects (("object", "id_x,...")) must be set before the options
+ * that use them.
  */
-ALIOTH_PUBLIC struct alioth_error *alioth_spec_set(struct alioth_spec *spec, const char *option, const char *value);
+ALIOTH_PUBLIC struct alioth_error *alioth_spec_set(
+	struct alioth_spec *spec, const char *option, const char *value);
 
 /* The same options as one JSON object: {"kernel": "/boot/vmlinuz", "cpu": {"count": 4}}. */
 ALIOTH_PUBLIC struct alioth_error *alioth_spec_set_json(struct alioth_spec *spec, const char *json);
+
+/*
+ * What can be said of the specification before a VM is made of it: required options, combinations,
+ * alignment. alioth_vm_create() checks the same.
+ */
+ALIOTH_PUBLIC struct alioth_error *alioth_spec_check(struct alioth_spec *spec);
 
 /* ---- Logs ---- */
 
@@ -95,13 +104,15 @@ enum alioth_log_level {
 };
 
 /*
- * Where a VM's log lines go. `write` gets one line without a newline, from any thread of the VM, one call at a time; it
- * must not call back into the library. `size` is sizeof(struct alioth_log): it lets the struct grow.
+ * Where a VM's log lines go. `write` gets one line without a newline, from any thread of the VM,
+ * one call at a time; it must not call back into the library. `size` is sizeof(struct alioth_log):
+ * it lets the struct grow.
  */
 struct alioth_log {
 	size_t size;
 	const char *spec; /* "warn", "info,virtio=debug"; NULL: "warn" */
-	void (*write)(void *data, enum alioth_log_level level, const char *module, const char *text);
+	void (*write)(
+		void *data, enum alioth_log_level level, const char *module, const char *text);
 	void *data; /* handed to write */
 };
 
@@ -113,23 +124,26 @@ enum alioth_end_cause {
 	ALIOTH_END_RESET,         /* the guest asked for a reset, and no-reboot was set */
 	ALIOTH_END_PANIC,         /* the guest's kernel panicked (pvpanic) */
 	ALIOTH_END_TRIPLE_FAULT,  /* a vCPU shut down */
-	ALIOTH_END_ERROR,         /* the monitor or the hypervisor cannot go on; see the VM's log and error */
-	ALIOTH_END_STOPPED,       /* alioth_vm_stop(), or the time after a power button ran out */
-	ALIOTH_END_CONSOLE,       /* the user left by the console's escape key */
+	ALIOTH_END_ERROR, /* the monitor or the hypervisor cannot go on; see the VM's log and error
+			   */
+	ALIOTH_END_STOPPED, /* alioth_vm_stop(), or the time after a power button ran out */
+	ALIOTH_END_CONSOLE, /* the user left by the console's escape key */
 };
 
 /*
- * A VM that is complete but does not run. `log` may be NULL (no logs) and is copied. The VM holds its files
- * and memory until alioth_vm_free().
+ * A VM that is complete but does not run. Takes what the specification holds, which is empty
+ * afterwards. `log` may be NULL (no logs) and is copied. The VM holds its files and memory until
+ * alioth_vm_free().
  */
-ALIOTH_PUBLIC struct alioth_error *alioth_vm_create(const struct alioth_spec *spec, const struct alioth_log *log,
-	struct alioth_vm **ret_vm);
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_create(
+	struct alioth_spec *spec, const struct alioth_log *log, struct alioth_vm **ret_vm);
 /* Stops the VM if it runs and releases all it has. NULL is fine. */
 ALIOTH_PUBLIC void alioth_vm_free(struct alioth_vm *vm);
 
 /* Lets it run; once. Returns at once. */
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_boot(struct alioth_vm *vm);
-/* Every vCPU and device stands still when it returns; resume lets them go on. Repeats do nothing. */
+/* Every vCPU and device stands still when it returns; resume lets them go on. Repeats do nothing.
+ */
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_pause(struct alioth_vm *vm);
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_resume(struct alioth_vm *vm);
 /* Presses the power button: a request to the guest, which may take its time or ignore it. */
@@ -138,17 +152,18 @@ ALIOTH_PUBLIC struct alioth_error *alioth_vm_power_button(struct alioth_vm *vm);
 ALIOTH_PUBLIC void alioth_vm_stop(struct alioth_vm *vm);
 
 /*
- * Waits until the VM has ended (every vCPU stopped, terminal restored) and says why; at most timeout_ms
- * milliseconds, -1 for ever. An error with code ETIMEDOUT if it still runs; for ALIOTH_END_ERROR the
- * reason is the error returned, with *ret_end set.
+ * Waits until the VM has ended (every vCPU stopped, terminal restored) and says why; at most
+ * timeout_ms milliseconds, -1 for ever. An error with code ETIMEDOUT if it still runs; for
+ * ALIOTH_END_ERROR the reason is the error returned, with *ret_end set.
  */
-ALIOTH_PUBLIC struct alioth_error *alioth_vm_wait(struct alioth_vm *vm, int timeout_ms, enum alioth_end_cause *ret_end);
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_wait(
+	struct alioth_vm *vm, int timeout_ms, enum alioth_end_cause *ret_end);
 /* A file descriptor that becomes readable when the VM ends, for poll(); owned by the VM. */
 ALIOTH_PUBLIC int alioth_vm_end_fd(const struct alioth_vm *vm);
 
 /*
- * Puts the terminal back that a console of this VM has changed. Async-signal-safe; for handlers of fatal
- * signals. alioth_vm_free() and the end of a VM do it anyway.
+ * Puts the terminal back that a console of this VM has changed. Async-signal-safe; for handlers of
+ * fatal signals. alioth_vm_free() and the end of a VM do it anyway.
  */
 ALIOTH_PUBLIC void alioth_vm_restore_terminal(const struct alioth_vm *vm);
 

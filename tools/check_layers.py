@@ -18,12 +18,14 @@ LAYERS = {
     "arch": "base mem hv device",
     "block": "base event",
     "tables": "base",
+    "check": "base sys hv",
     "device": "base event mem",
     "pci": "base device mem hv",
     "virtio": "base device pci block net fuse event mem hv",
     "loader": "base mem arch tables hv",
     "board": "base sys config event mem hv hv/kvm arch block tables device pci virtio loader",
     "vm": "base sys config event mem hv arch device loader board",
+    "lib": "base config vm",
     "cli": "base check sys config hv/kvm hv vm",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')

@@ -3,8 +3,8 @@
  * A machine: its memory map, its devices and the tables that describe them to the guest. One
  * implementation per architecture (board/x86_64/), chosen by the build.
  *
- * The order of a VM's life: board_create() (RAM and what vCPUs need), board_create_vcpu() by each vCPU's
- * thread, meanwhile board_populate() (devices) and board_load() (payload and tables), then
+ * The order of a VM's life: board_create() (RAM and what vCPUs need), board_create_vcpu() by each
+ * vCPU's thread, meanwhile board_populate() (devices) and board_load() (payload and tables), then
  * board_init_vcpu() for each vCPU. For a reboot: board_reset(), board_load(), board_init_vcpu().
  */
 #pragma once
@@ -32,14 +32,16 @@ struct err *must_check board_create(const struct board_env *env, struct board **
 void board_free(struct board *board);
 
 /* Creates vCPU `index` with its CPUID; several threads at once. The caller frees it. [vcpu] */
-struct err *must_check board_create_vcpu(struct board *board, unsigned int index, struct hv_vcpu **ret_vcpu);
+struct err *must_check board_create_vcpu(
+	struct board *board, unsigned int index, struct hv_vcpu **ret_vcpu);
 
 /* Creates all devices; once. [main] */
 struct err *must_check board_populate(struct board *board);
 /* Kernel, initramfs and tables into RAM that is all zeros. [main] [control] */
 struct err *must_check board_load(struct board *board);
 /* Boot state of a vCPU that is new or was reset, after board_load(). */
-struct err *must_check board_init_vcpu(struct board *board, unsigned int index, struct hv_vcpu *vcpu);
+struct err *must_check board_init_vcpu(
+	struct board *board, unsigned int index, struct hv_vcpu *vcpu);
 /* Devices, interrupt controllers and RAM as after power-on; no vCPU runs. [control] */
 struct err *must_check board_reset(struct board *board);
 

@@ -114,8 +114,10 @@ const struct config_field *config_find(
 /* The known name that looks most like `name`, or NULL if none is near. */
 const char *config_nearest(const struct config_struct *schema, const char *name, size_t len);
 
-/* Describes a field's value for people: "* key=<type>, help [default: x]" lines, indented. */
-void config_describe(const struct config_field *field, struct strbuf *out, unsigned int indent);
+/* Describes what a field's value is made of for people: one "* key=<type>, help [default: x]" a
+ * line, indented. */
+void config_describe_value(
+	const struct config_field *field, struct strbuf *out, unsigned int indent);
 
 /* ---- For the two parsers ---- */
 

@@ -7,11 +7,7 @@
 #include <string.h>
 
 static void config_describe_struct(
-	const struct config_struct *schema, struct strbuf *out, unsigned int indent)
-{
-	for (const struct config_field *f = schema->fields; f->name; f++)
-		config_describe(f, out, indent);
-}
+	const struct config_struct *schema, struct strbuf *out, unsigned int indent);
 
 static const char *config_type_name(const struct config_field *f)
 {
@@ -59,7 +55,18 @@ static void config_describe_variants(
 	}
 }
 
-void config_describe(const struct config_field *f, struct strbuf *out, unsigned int indent)
+void config_describe_value(const struct config_field *f, struct strbuf *out, unsigned int indent)
+{
+	if (f->kind == CONFIG_STRUCT)
+		config_describe_struct(f->fields, out, indent);
+	else if (f->kind == CONFIG_UNION)
+		config_describe_variants(f->variants, out, indent);
+	else if (f->kind == CONFIG_LIST && f->item->kind == CONFIG_UNION)
+		config_describe_variants(f->item->variants, out, indent);
+}
+
+static void config_describe_field(
+	const struct config_field *f, struct strbuf *out, unsigned int indent)
 {
 	strbuf_printf(out, "%*s* %s=", (int)indent, "", f->name);
 	config_describe_type(f, out);
@@ -71,10 +78,12 @@ void config_describe(const struct config_field *f, struct strbuf *out, unsigned 
 	else if (f->def)
 		strbuf_printf(out, " [default: %s]", f->def);
 	strbuf_puts(out, "\n");
-	if (f->kind == CONFIG_STRUCT)
-		config_describe_struct(f->fields, out, indent + 4);
-	else if (f->kind == CONFIG_UNION)
-		config_describe_variants(f->variants, out, indent + 4);
-	else if (f->kind == CONFIG_LIST && f->item->kind == CONFIG_UNION)
-		config_describe_variants(f->item->variants, out, indent + 4);
+	config_describe_value(f, out, indent + 4);
+}
+
+static void config_describe_struct(
+	const struct config_struct *schema, struct strbuf *out, unsigned int indent)
+{
+	for (const struct config_field *f = schema->fields; f->name; f++)
+		config_describe_field(f, out, indent);
 }

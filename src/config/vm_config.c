@@ -456,3 +456,10 @@ struct err *vm_config_validate(const struct vm_config *config)
 	}
 	return err;
 }
+
+struct err *vm_config_check(struct vm_config_builder *builder)
+{
+	struct err *err = vm_config_prepare(builder);
+
+	return err ? err : vm_config_validate(&builder->config);
+}

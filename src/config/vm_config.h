@@ -100,6 +100,8 @@ struct err *must_check vm_config_set(
 	struct vm_config_builder *builder, const char *option, const char *value);
 /* Options as a JSON object. */
 struct err *must_check vm_config_set_json(struct vm_config_builder *builder, const char *json);
+/* vm_config_validate() of what is there so far. */
+struct err *must_check vm_config_check(struct vm_config_builder *builder);
 /* Moves the finished configuration out. */
 struct err *must_check vm_config_finish(
 	struct vm_config_builder *builder, struct vm_config *ret_config);

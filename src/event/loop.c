@@ -80,7 +80,7 @@ void loop_free(struct loop *loop)
 {
 	if (!loop)
 		return;
-	assert(!loop->timers && !loop->first);
+	assert(!loop->timers);
 	auto_close_cleanup(&loop->wake.fd);
 	auto_close_cleanup(&loop->epoll);
 	pthread_cond_destroy(&loop->done);

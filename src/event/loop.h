@@ -38,7 +38,7 @@ struct loop_msg {
 };
 
 struct err *must_check loop_create(struct loop **ret_loop);
-/* No source, timer or message may be left. NULL is fine. */
+/* No source and no timer may be left; messages that nobody served are forgotten. NULL is fine. */
 void loop_free(struct loop *loop);
 
 /* 0 or -errno (EPERM: regular files cannot be polled). [loop], or before loop_run() */

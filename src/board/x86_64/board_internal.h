@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The x86_64 board's parts, shared by the files of this folder.
+ */
+#pragma once
+
+#include "arch/x86_64/boot_state.h"
+#include "arch/x86_64/cpuid.h"
+#include "arch/x86_64/ioapic.h"
+#include "arch/x86_64/layout.h"
+#include "arch/x86_64/topology.h"
+#include "board/board.h"
+#include "config/vm_config.h"
+#include "device/acpi_pm.h"
+#include "device/console.h"
+#include "device/device.h"
+#include "device/machine_events.h"
+#include "device/reset_control.h"
+#include "device/serial.h"
+#include "loader/loader.h"
+#include "mem/bus.h"
+#include "mem/ram.h"
+#include "pci/pci.h"
+
+#define BOARD_RANGES_MAX 16
+#define BOARD_PCI_BUSES  1
+
+struct board {
+	struct board_env env;
+	const struct vm_config *config;
+	struct hv_vm *hv;
+	struct ram *ram;
+	struct ram_listener ram_to_hv; /* RAM regions become memory slots */
+	struct bus *mmio;
+	struct bus *pio;
+	struct x86_topology topology;
+	struct hv_x86_cpuid *cpuid; /* template; constant once vCPUs are being created */
+	unsigned int phys_bits;
+	bool gib_pages;
+	bool x2apic;
+	struct loader *loader;
+	struct loader_range ranges[BOARD_RANGES_MAX]; /* the guest's memory map */
+	unsigned int n_ranges;
+	struct x86_boot_state boot; /* of vCPU 0, made by board_load() */
+	struct device *devices;     /* in order of creation */
+	struct device **devices_end;
+	struct ioapic *ioapic;
+	struct acpi_pm *acpi_pm;
+	struct reset_control *reset_control;
+	struct console *console;
+	struct pci_segment *pci;
+	struct pci_windows windows;
+	struct ioapic_source intx[32][4]; /* [slot][pin]: where a device's INTx goes */
+};
+
+/* Appends a device to the board's list, which owns it. */
+void board_own(struct board *board, struct device *device);
+
+/* devices.c: what board_populate() creates, besides PCI. */
+struct err *must_check board_create_platform(struct board *board);
+/* pci.c: the PCI segment and the functions on it. */
+struct err *must_check board_create_pci(struct board *board);
+/* firmware.c: ACPI and SMBIOS into RAM. */
+struct err *must_check board_write_tables(struct board *board);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The x86_64 board's devices that are not on PCI.
+ */
+#include "board/x86_64/board_internal.h"
+
+#include "device/i8042.h"
+#include "device/pm_timer.h"
+
+static struct err *board_create_console(struct board *board)
+{
+	static const enum console_kind kinds[] = {
+		[CONSOLE_CONFIG_STDIO] = CONSOLE_STDIO,
+		[CONSOLE_CONFIG_LOG] = CONSOLE_LOG,
+		[CONSOLE_CONFIG_PTY] = CONSOLE_PTY,
+		[CONSOLE_CONFIG_SOCKET] = CONSOLE_SOCKET,
+		[CONSOLE_CONFIG_NULL] = CONSOLE_NULL,
+	};
+	const struct console_config *config = &board->config->console;
+	struct console_options options = {
+		.kind = kinds[config->kind],
+		.path = config->path,
+		.append = config->append,
+	};
+
+	return console_create(
+		&options, board->env.loop, board->env.console_events, &board->console);
+}
+
+static struct err *board_create_serial(struct board *board)
+{
+	struct serial_options options = {
+		.bus = board->pio,
+		.base = X86_PORT_COM1,
+		.irq = ioapic_pin(board->ioapic, X86_GSI_COM1),
+		.console = board->console,
+	};
+	struct serial *serial;
+	struct err *err = serial_create(&options, &serial);
+
+	if (err)
+		return err;
+	board_own(board, serial_device(serial));
+	console_start(board->console);
+	return NULL;
+}
+
+static struct err *board_create_power(struct board *board)
+{
+	struct acpi_pm_options options = {
+		.pio = board->pio,
+		.sleep_control = X86_PORT_SLEEP_CONTROL,
+		.reset = X86_PORT_RESET,
+		.reset_value = X86_RESET_VALUE,
+		.ged = X86_PORT_GED,
+		.irq = ioapic_pin(board->ioapic, X86_GSI_GED),
+		.events = board->env.events,
+	};
+	struct device *device;
+	struct err *err = acpi_pm_create(&options, &board->acpi_pm);
+
+	if (err)
+		return err;
+	board_own(board, acpi_pm_device(board->acpi_pm));
+	err = pm_timer_create(board->pio, X86_PORT_PM_TIMER, &device);
+	if (err)
+		return err;
+	board_own(board, device);
+	err = i8042_create(board->pio, board->env.events, &device);
+	if (err)
+		return err;
+	board_own(board, device);
+	err = reset_control_create(board->env.events, &board->reset_control);
+	if (err)
+		return err;
+	board_own(board, reset_control_device(board->reset_control));
+	return NULL;
+}
+
+struct err *board_create_platform(struct board *board)
+{
+	struct err *err = ioapic_create(board->hv, board->mmio, &board->ioapic);
+
+	if (err)
+		return err;
+	board_own(board, ioapic_device(board->ioapic));
+	err = board_create_console(board);
+	if (!err)
+		err = board_create_serial(board);
+	if (!err)
+		err = board_create_power(board);
+	return err;
+}
