@@ -5,6 +5,7 @@
 
 #include "arch/x86_64/ioapic.h"
 #include "arch/x86_64/layout.h"
+#include "base/thread.h"
 #include "hv/fake/hv_fake.h"
 
 #define MASKED     0x10000ull
@@ -326,6 +327,32 @@ static void test_access_widths(void **state)
 	assert_int_equal(bus_read(mmio, base + 0x40, 4), 0);
 }
 
+static void toggle_line(struct thread *thread)
+{
+	for (unsigned int i = 0; i < 2000; i++) {
+		set(9, true);
+		set(9, false);
+	}
+	set(9, true);
+}
+
+/* A device thread and a vCPU at once: whatever the order, nothing is lost at the end. */
+static void test_line_and_registers_from_two_threads(void **state)
+{
+	struct thread device = {.name = "device", .run = toggle_line};
+
+	put_rte(9, LEVEL | 0x42);
+	assert_ok(thread_start(&device));
+	for (unsigned int i = 0; i < 1000; i++) {
+		put_rte(9, LEVEL | MASKED | 0x42);
+		ioapic_eoi(ioapic, 0x42);
+		put_rte(9, LEVEL | 0x42);
+	}
+	thread_join(&device);
+	ioapic_eoi(ioapic, 0x42);
+	assert_int_equal(get_rte(9), LEVEL | REMOTE_IRR | 0x42);
+}
+
 static void test_address_in_use_is_an_error(void **state)
 {
 	struct ioapic *second;
@@ -354,6 +381,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_failed_delivery_is_tried_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_access_widths, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_line_and_registers_from_two_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_address_in_use_is_an_error, setup, teardown),
 	};
 
