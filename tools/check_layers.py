@@ -14,7 +14,6 @@ LAYERS = {
     "hv": "base event",
     "hv/kvm": "base sys hv event",
     "hv/fake": "base hv",
-    "check": "base sys hv",
     "arch": "base mem hv device",
     "block": "base event",
     "tables": "base",
@@ -26,7 +25,7 @@ LAYERS = {
     "board": "base sys config event mem hv hv/kvm arch block tables device pci virtio loader",
     "vm": "base sys config event mem hv arch device loader board",
     "lib": "base config vm",
-    "cli": "base check sys config hv/kvm hv vm",
+    "cli": "base config check",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 

@@ -3,7 +3,7 @@
  * PCI functions as the machine sees them, and what a device model needs to be one. PCI Local Bus
  * Specification 3.0, chapter 6; PCI Express Base Specification (ECAM, 7.2.2).
  *
- * Theory of operation. A `pci_dev` has 4096 bytes of configuration space with a write mask and a write-1-to-
+ * Theory of operation. A `pci_dev` has 256 bytes of configuration space with a write mask and a write-1-to-
  * clear mask a byte, so that every access width and alignment is handled by one loop. A device declares its BARs
  * and capabilities before pci_bus_add(). The host side gives each BAR its first address (board);
  * the guest may move it: a BAR is live on the MMIO or port bus only while the command
@@ -12,12 +12,14 @@
  */
 #pragma once
 
+#include <pthread.h>
+
 #include "base/err.h"
 #include "device/device.h"
 #include "device/irq.h"
 #include "mem/bus.h"
 
-#define PCI_CONFIG_SIZE 4096
+#define PCI_CONFIG_SIZE 256 /* the conventional part; the extended one reads as zeros: no capabilities there */
 #define PCI_NUM_BARS    6
 
 struct pci_dev;
@@ -58,7 +60,11 @@ struct pci_dev {
 	uint8_t config[PCI_CONFIG_SIZE];
 	uint8_t wmask[PCI_CONFIG_SIZE];   /* bits that the guest may change */
 	uint8_t w1cmask[PCI_CONFIG_SIZE]; /* bits that a 1 clears */
-	uint8_t reset_config[256];        /* what pci_dev_reset() restores */
+	uint8_t reset_config[PCI_CONFIG_SIZE]; /* what pci_dev_reset() restores */
+
+	pthread_mutex_t irq_lock; /* guards what follows and msix; below it only the interrupt controller's */
+	bool intx_level;          /* what the device asserts */
+	bool intx_disabled;       /* by the command register */
 };
 
 struct pci_ids {
@@ -85,9 +91,10 @@ bool pci_dev_bus_master(const struct pci_dev *dev);
 void pci_dev_set_intx(struct pci_dev *dev, bool level);
 
 /*
- * MSI-X (PCI 3.0, 6.8.2): table at `table_off` and pending bits at `pba_off` of BAR `bar`. The device's BAR
- * handler passes accesses in these ranges to pci_msix_read/write. Each vector has an irqfd, made when the
- * guest first unmasks it; a masked vector's signals become pending bits and are delivered at unmask. [main]
+ * MSI-X (PCI 3.0, 6.8.2): table at `table_off` and pending bits at `pba_off` of BAR `bar`. The device's BAR handler passes
+ * accesses in these ranges to pci_msix_read/write. Signals of a masked vector become pending bits and are delivered
+ * at unmask. A vector is delivered as a message by the device's thread; one that the kernel is to raise (vhost)
+ * gets an irqfd by pci_msix_fd(). [main]
  */
 struct err *must_check pci_msix_add(struct pci_dev *dev, struct hv_vm *vm, unsigned int n_vectors,
 	unsigned int bar, uint32_t table_off, uint32_t pba_off);
@@ -98,7 +105,7 @@ bool pci_msix_write(struct pci_dev *dev, uint64_t off, unsigned int size, uint64
 bool pci_msix_enabled(const struct pci_dev *dev);
 /* Raises a vector; out of range or NO_VECTOR (0xffff): nothing. Thread-safe, cheap. [any] */
 void pci_msix_signal(struct pci_dev *dev, unsigned int vector);
-/* The eventfd that raises the vector (for vhost), or -1 while the guest has not unmasked it once. */
+/* The eventfd that raises the vector without the monitor (vhost); -errno. Owned by the device. [loop] */
 int pci_msix_fd(struct pci_dev *dev, unsigned int vector);
 
 /* The windows that BARs are placed in by the board; all ends exclusive. */
@@ -108,7 +115,13 @@ struct pci_windows {
 	uint64_t mem64_base, mem64_end;
 };
 
+/* Routes the interrupt pin of a device to a line; called by pci_segment_place(). */
+struct pci_intx_router {
+	struct irq_line *(*route)(struct pci_intx_router *router, unsigned int slot, unsigned int pin);
+};
+
 struct pci_segment_options {
+	struct pci_intx_router *intx; /* NULL: no INTx */
 	struct bus *mmio;
 	struct bus *pio; /* NULL: no port I/O (arm64) */
 	struct hv_vm *vm;
