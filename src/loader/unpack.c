@@ -5,7 +5,7 @@
  * kaslr.c (choose_random_location).
  *
  * The payload is an ELF file followed by the relocation table. It is unpacked so that the first
- * segment, by far the largest, lands where it runs; the others are moved up behind it. No byte of
+ * segment, by far the largest, lands where it runs; the others are moved behind it. No byte of
  * the large one is touched twice.
  */
 #define LOG_MODULE "loader"
@@ -109,20 +109,43 @@ static uint8_t *unpack_window(const struct loader_state *state, uint64_t gpa, ui
 	return iov.iov_base;
 }
 
-/* Moves the segments from where they are in the file to where they run. */
-static bool unpack_place(const struct elf_image *elf, uint8_t *file, uint64_t file_gpa,
-	uint8_t *image, uint64_t base)
+/* Would moving segment i overwrite a segment that has not been moved yet? */
+static bool unpack_in_the_way(const struct elf_image *elf, unsigned int i, uint32_t moved)
 {
-	for (unsigned int i = elf->n; i-- > 0;) {
-		const struct elf_segment *s = &elf->segments[i];
-		uint64_t to = base + (s->paddr - elf->base);
+	const struct elf_segment *s = &elf->segments[i];
+	uint64_t to = UNPACK_FIRST + (s->paddr - elf->base);
 
-		/* Last to first is right only if nothing moves down: see the file comment. */
-		if (to < file_gpa + s->offset)
-			return false;
-		memmove(image + (s->paddr - elf->base), file + s->offset, s->filesz);
+	for (unsigned int k = 0; k < elf->n; k++) {
+		const struct elf_segment *other = &elf->segments[k];
+
+		if (k != i && !(moved & 1u << k) &&
+			ranges_overlap(to, s->filesz, other->offset, other->filesz))
+			return true;
 	}
-	return true;
+	return false;
+}
+
+/*
+ * Moves the segments from where they are in the file to where they run. Some move up and some down,
+ * each as soon as nothing is in its way; false if they are so interleaved that this never ends.
+ */
+static bool unpack_place(const struct elf_image *elf, uint8_t *file)
+{
+	uint32_t all = (1u << elf->n) - 1;
+	uint32_t moved = 0;
+
+	for (unsigned int round = 0; round < elf->n && moved != all; round++) {
+		for (unsigned int i = 0; i < elf->n; i++) {
+			const struct elf_segment *s = &elf->segments[i];
+
+			if (moved & 1u << i || unpack_in_the_way(elf, i, moved))
+				continue;
+			memmove(file + UNPACK_FIRST + (s->paddr - elf->base), file + s->offset,
+				s->filesz);
+			moved |= 1u << i;
+		}
+	}
+	return moved == all;
 }
 
 /* What lies between the segments, and behind them, was part of the file: the guest sees zeros
@@ -210,7 +233,7 @@ static bool unpack_payload(struct loader_state *state, const struct unpack_plan 
 	if (!copy || !relocate_check(&table, &relocatable))
 		*ret_delta = 0;
 	*ret_why = "its segments are in an unusual order";
-	if (!unpack_place(&elf, file.data, file_gpa, image, plan->base)) {
+	if (!unpack_place(&elf, file.data)) {
 		if (copy)
 			(void)munmap(copy, table.n * 4);
 		return false;
