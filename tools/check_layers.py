@@ -15,7 +15,7 @@ LAYERS = {
     "hv/kvm": "base sys hv event",
     "hv/fake": "base hv",
     "arch": "base mem hv device",
-    "block": "base event",
+    "block": "base sys event",
     "tables": "base",
     "check": "base sys hv",
     "device": "base event mem",

@@ -138,3 +138,12 @@ static inline void ram_window_write(
 	assert(range_fits(off, len, w->len));
 	memcpy(w->hva + off, src, len);
 }
+
+/*
+ * Orders a store to guest memory before a later load from it (both are relaxed accesses of a
+ * window): a full barrier. Pairs with the driver's barrier between its own store and load.
+ */
+static inline void ram_barrier(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The transport's state, shared by its files.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/thread.h"
+#include "virtio/pci/virtio_pci.h"
+
+/* BAR 0: the MSI-X structures, then the registers, each in a page of its own. */
+#define VP_BAR_SIZE      0x8000u
+#define VP_MSIX_TABLE    0x0000u
+#define VP_MSIX_PBA      0x1000u
+#define VP_COMMON        0x2000u
+#define VP_COMMON_SIZE   0x40u
+#define VP_ISR           0x3000u
+#define VP_ISR_SIZE      0x4u
+#define VP_DEVICE        0x4000u
+#define VP_DEVICE_SIZE   0x1000u
+#define VP_NOTIFY        0x5000u
+#define VP_NOTIFY_STRIDE 4u
+
+#define VP_NO_VECTOR     0xffffu
+
+/* Device status (2.1). */
+#define VP_S_ACKNOWLEDGE 0x01
+#define VP_S_DRIVER      0x02
+#define VP_S_DRIVER_OK   0x04
+#define VP_S_FEATURES_OK 0x08
+#define VP_S_NEEDS_RESET 0x40
+#define VP_S_FAILED      0x80
+
+#define VP_ISR_QUEUE     0x1
+#define VP_ISR_CONFIG    0x2
+
+struct vp_queue {
+	uint16_t size;
+	uint16_t vector;
+	bool enabled;
+	uint64_t desc, driver, device;
+	struct loop_fd kick; /* fd -1 while not active */
+	struct virtio_pci *vp;
+	bool bound; /* to the BAR's address, by ioeventfd */
+};
+
+struct virtio_pci {
+	struct pci_dev pci;
+	struct virtio_dev *dev;
+	struct virtio_transport transport;
+	struct hv_vm *hv;
+	const struct ram *ram;
+	uint8_t cfg_cap; /* offset of the PCI_CFG capability */
+
+	pthread_mutex_t lock;   /* guards what follows; above the PCI device's irq_lock */
+	_Atomic uint8_t status; /* NEEDS_RESET comes from the device's thread */
+	_Atomic uint8_t isr;
+	uint8_t generation;
+	uint16_t config_vector;
+	uint16_t queue_select;
+	uint32_t device_feature_select, driver_feature_select;
+	uint64_t driver_features;
+	uint64_t bar; /* address while BAR 0 is live, else 0 */
+	struct vp_queue queues[VIRTIO_QUEUES_MAX];
+
+	struct thread thread; /* runs loop while active */
+	struct loop *loop;
+	struct loop_msg pause_msg;
+	bool paused;
+};
+
+/* virtio_pci_run.c: with the lock held */
+void vp_activate(struct virtio_pci *vp);
+/* Ends the thread; nothing of the device runs when it returns. */
+void vp_deactivate(struct virtio_pci *vp);
+bool vp_is_active(const struct virtio_pci *vp);
+/* The BAR moved: notifications follow it. */
+void vp_bind_notify(struct virtio_pci *vp, uint64_t bar);
+/* A notification that came as a register write. */
+void vp_kick(struct virtio_pci *vp, unsigned int q);
+/* Without the lock. [main] */
+void vp_pause(struct virtio_pci *vp, bool paused);
+
+extern const struct virtio_transport vp_transport;
+
+/* virtio_pci_regs.c: BAR 0 without MSI-X. */
+uint64_t vp_regs_read(struct virtio_pci *vp, uint64_t off, unsigned int size);
+void vp_regs_write(struct virtio_pci *vp, uint64_t off, unsigned int size, uint64_t value);
+/* Registers as after power-on; the device is not active. With the lock held. */
+void vp_regs_reset(struct virtio_pci *vp);
+/* What the device offers, the transport's features included. */
+uint64_t vp_features(const struct virtio_pci *vp);

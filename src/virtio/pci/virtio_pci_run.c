@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Activation: from registers to running queues and a thread, and back.
+ */
+#define LOG_MODULE "virtio"
+#include "virtio/pci/virtio_pci_internal.h"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "hv/hv.h"
+
+/* ---- The device's thread ---- */
+
+static void vp_thread(struct thread *thread)
+{
+	loop_run(container_of(thread, struct virtio_pci, thread)->loop);
+}
+
+static void vp_on_kick(struct loop_fd *source, uint32_t events)
+{
+	struct vp_queue *queue = container_of(source, struct vp_queue, kick);
+	struct virtio_pci *vp = queue->vp;
+
+	fd_eventfd_drain(source->fd);
+	vp->dev->ops->notify(vp->dev, (unsigned int)(queue - vp->queues));
+}
+
+static void vp_on_pause(struct loop_msg *msg)
+{
+	struct virtio_pci *vp = container_of(msg, struct virtio_pci, pause_msg);
+
+	for (unsigned int i = 0; i < vp->dev->n_queues; i++) {
+		struct vp_queue *queue = &vp->queues[i];
+
+		if (queue->kick.fd < 0)
+			continue;
+		if (vp->paused) {
+			loop_remove(&queue->kick);
+		} else if (!queue->kick.loop && !loop_add(vp->loop, &queue->kick)) {
+			/* What came meanwhile left its mark in the eventfd. */
+			continue;
+		}
+	}
+}
+
+void vp_pause(struct virtio_pci *vp, bool paused)
+{
+	bool active;
+
+	with_lock (&vp->lock)
+		active = vp_is_active(vp);
+	/* No vCPU runs: nobody changes that now. */
+	vp->paused = paused;
+	if (!active)
+		return;
+	vp->pause_msg.run = vp_on_pause;
+	loop_call(vp->loop, &vp->pause_msg);
+}
+
+/* ---- What the device asks of the transport; [loop] ---- */
+
+static void vp_interrupt(struct virtio_pci *vp, uint16_t vector, uint8_t isr)
+{
+	if (pci_msix_enabled(&vp->pci)) {
+		pci_msix_signal(&vp->pci, vector);
+		return;
+	}
+	atomic_fetch_or(&vp->isr, isr);
+	pci_dev_set_intx(&vp->pci, true);
+}
+
+static void vp_signal(struct virtio_transport *transport, unsigned int q)
+{
+	struct virtio_pci *vp = container_of(transport, struct virtio_pci, transport);
+
+	/* The vector cannot change while the device is active. */
+	vp_interrupt(vp, vp->queues[q].vector, VP_ISR_QUEUE);
+}
+
+static void vp_needs_reset(struct virtio_transport *transport)
+{
+	struct virtio_pci *vp = container_of(transport, struct virtio_pci, transport);
+
+	atomic_fetch_or(&vp->status, VP_S_NEEDS_RESET);
+	vp_interrupt(vp, vp->config_vector, VP_ISR_CONFIG);
+}
+
+const struct virtio_transport vp_transport = {.signal = vp_signal, .needs_reset = vp_needs_reset};
+
+/* ---- Notifications ---- */
+
+static uint64_t vp_notify_address(const struct virtio_pci *vp, unsigned int q)
+{
+	return vp->bar + VP_NOTIFY + (uint64_t)q * VP_NOTIFY_STRIDE;
+}
+
+static void vp_bind_queue(struct virtio_pci *vp, unsigned int q, bool bind)
+{
+	struct vp_queue *queue = &vp->queues[q];
+
+	if (queue->kick.fd < 0 || queue->bound == bind || (bind && !vp->bar))
+		return;
+	/* Where the hypervisor cannot, notifications come as register writes: vp_kick(). */
+	queue->bound =
+		!hv_vm_ioeventfd(vp->hv, vp_notify_address(vp, q), false, queue->kick.fd, bind) &&
+		bind;
+}
+
+void vp_bind_notify(struct virtio_pci *vp, uint64_t bar)
+{
+	if (bar == vp->bar)
+		return;
+	for (unsigned int i = 0; i < vp->dev->n_queues; i++)
+		vp_bind_queue(vp, i, false);
+	vp->bar = bar;
+	for (unsigned int i = 0; i < vp->dev->n_queues; i++)
+		vp_bind_queue(vp, i, true);
+}
+
+void vp_kick(struct virtio_pci *vp, unsigned int q)
+{
+	if (q < vp->dev->n_queues && vp->queues[q].kick.fd >= 0)
+		fd_eventfd_signal(vp->queues[q].kick.fd);
+}
+
+/* ---- Activation ---- */
+
+bool vp_is_active(const struct virtio_pci *vp)
+{
+	return vp->thread.started;
+}
+
+static int vp_start_queue(struct virtio_pci *vp, unsigned int q)
+{
+	struct vp_queue *queue = &vp->queues[q];
+	struct virtq_layout layout = {
+		.size = queue->size,
+		.desc = queue->desc,
+		.driver = queue->driver,
+		.device = queue->device,
+		.event_idx = vp->driver_features & VIRTIO_F_EVENT_IDX,
+		.indirect = vp->driver_features & VIRTIO_F_INDIRECT_DESC,
+	};
+	int ret;
+
+	if (!queue->enabled) {
+		vp->dev->queues[q] = (struct virtq){.broken = true};
+		return 0;
+	}
+	ret = virtq_init(&vp->dev->queues[q], vp->ram, &layout);
+	if (ret)
+		return ret;
+	queue->kick.fd = fd_eventfd();
+	if (queue->kick.fd < 0)
+		return queue->kick.fd;
+	queue->kick.events = EPOLLIN;
+	queue->kick.ready = vp_on_kick;
+	ret = loop_add(vp->loop, &queue->kick);
+	if (ret)
+		return ret;
+	vp_bind_queue(vp, q, true);
+	/* What the driver made available before DRIVER_OK has no notification. */
+	fd_eventfd_signal(queue->kick.fd);
+	return 0;
+}
+
+static struct err *vp_start(struct virtio_pci *vp)
+{
+	struct err *err = loop_create(&vp->loop);
+	int ret = 0;
+
+	if (err)
+		return err;
+	vp->dev->transport = &vp->transport;
+	vp->dev->ram = vp->ram;
+	vp->dev->negotiated = vp->driver_features;
+	for (unsigned int i = 0; !ret && i < vp->dev->n_queues; i++)
+		ret = vp_start_queue(vp, i);
+	if (ret)
+		return err_new(-ret, "%s: the driver's queues are not usable", vp->dev->name);
+	if (vp->dev->ops->activate)
+		vp->dev->ops->activate(vp->dev);
+	vp->thread.name = vp->dev->name;
+	vp->thread.run = vp_thread;
+	return thread_start(&vp->thread);
+}
+
+static void vp_stop(struct virtio_pci *vp)
+{
+	for (unsigned int i = 0; i < vp->dev->n_queues; i++) {
+		struct vp_queue *queue = &vp->queues[i];
+
+		if (queue->kick.fd < 0)
+			continue;
+		vp_bind_queue(vp, i, false);
+		loop_remove(&queue->kick);
+		close(queue->kick.fd);
+		queue->kick.fd = -1;
+	}
+	loop_free(vp->loop);
+	vp->loop = NULL;
+}
+
+void vp_activate(struct virtio_pci *vp)
+{
+	struct err *err = vp_start(vp);
+
+	if (!err)
+		return;
+	log_err_free(LOG_WARN, LOG_MODULE, err);
+	vp_stop(vp);
+	vp_needs_reset(&vp->transport);
+}
+
+void vp_deactivate(struct virtio_pci *vp)
+{
+	if (!vp_is_active(vp))
+		return;
+	loop_stop(vp->loop);
+	thread_join(&vp->thread);
+	vp_stop(vp);
+}

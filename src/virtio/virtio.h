@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtio device as its transport sees it, and the transport as the device sees it.
+ *
+ * Theory of operation. The device model embeds `struct virtio_dev` and says what it is; the
+ * transport (virtio/pci) owns the registers. When the driver sets DRIVER_OK the transport starts
+ * the queues and a thread with an event loop of its own, which is the only one that touches the
+ * device's state from then on, until the driver (or the machine) resets the device: the transport
+ * ends the thread, which finishes the request that it is working on, and nothing of the device
+ * touches guest memory any more. A device that was never activated has no thread, no loop and no
+ * rings.
+ */
+#pragma once
+
+#include "device/device.h"
+#include "event/loop.h"
+#include "virtio/queue/virtq.h"
+
+#define VIRTIO_QUEUES_MAX 8
+
+/* Feature bits of every device (virtio 1.3, 6). */
+#define VIRTIO_F_INDIRECT_DESC (1ull << 28)
+#define VIRTIO_F_EVENT_IDX     (1ull << 29)
+#define VIRTIO_F_VERSION_1     (1ull << 32)
+
+struct virtio_dev;
+
+struct virtio_dev_ops {
+	/* The driver said that queue q has something; serve it until it is empty. [loop] */
+	void (*notify)(struct virtio_dev *dev, unsigned int q);
+	/* The driver's choice of features is final and the queues are up; optional. Before the
+	 * first notify. [vcpu] */
+	void (*activate)(struct virtio_dev *dev);
+	/* Device-specific configuration, [off, off + size) inside config_size. [vcpu] */
+	void (*config_read)(
+		struct virtio_dev *dev, unsigned int off, void *data, unsigned int size);
+	/* The device goes; its thread has ended. [main] */
+	void (*free)(struct virtio_dev *dev);
+};
+
+/* What the transport does for a device. */
+struct virtio_transport {
+	/* Interrupts the driver for queue q. [loop] */
+	void (*signal)(struct virtio_transport *transport, unsigned int q);
+	/* The driver broke a rule: DEVICE_NEEDS_RESET and a configuration interrupt (2.1.2). [loop]
+	 */
+	void (*needs_reset)(struct virtio_transport *transport);
+};
+
+struct virtio_dev {
+	const struct virtio_dev_ops *ops;
+	const char *name;    /* "virtio-blk-0"; owned by the device */
+	uint16_t id;         /* virtio device id (5) */
+	uint32_t class_code; /* PCI class, 24 bits */
+	uint64_t features;   /* offered by the model; the transport adds its own */
+	unsigned int n_queues;
+	uint16_t queue_size; /* largest */
+	unsigned int config_size;
+
+	/* Set by the transport while the device is active. */
+	struct virtio_transport *transport;
+	const struct ram *ram;
+	uint64_t negotiated;
+	struct virtq queues[VIRTIO_QUEUES_MAX];
+};
+
+/*
+ * Serves queue q: takes chains while there are any, hands each to `serve`, which returns the number
+ * of bytes that it wrote (it always completes the chain), publishes, and interrupts as the driver
+ * wishes. [loop]
+ */
+void virtio_dev_serve(struct virtio_dev *dev, unsigned int q, struct virtq_chain *chain,
+	uint32_t (*serve)(struct virtio_dev *dev, struct virtq_chain *chain));
+
+/* ---- Bytes of a chain ---- */
+
+/* Bytes in n pieces. */
+uint64_t virtio_iov_size(const struct iovec *iov, unsigned int n);
+/* Copies len bytes at offset off of the pieces; the number of bytes that were there. */
+size_t virtio_iov_read(
+	const struct iovec *iov, unsigned int n, uint64_t off, void *data, size_t len);
+size_t virtio_iov_write(
+	const struct iovec *iov, unsigned int n, uint64_t off, const void *data, size_t len);
+/* Narrows the pieces, in place, to [off, off + len); their new number. The range must be inside. */
+unsigned int virtio_iov_slice(
+	struct iovec *iov, unsigned int n, uint64_t off, uint64_t len, struct iovec **ret_first);
