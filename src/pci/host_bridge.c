@@ -22,11 +22,13 @@ static void host_bridge_free(struct device *device)
 	free(dev);
 }
 
-static const struct device_ops host_bridge_ops = {.reset = host_bridge_reset, .free = host_bridge_free};
+static const struct device_ops host_bridge_ops = {
+	.reset = host_bridge_reset, .free = host_bridge_free};
 
 struct err *pci_host_bridge_create(struct pci_dev **ret_dev)
 {
-	static const struct pci_ids ids = {.vendor = 0x1022, .device = 0x1480, .class_code = 0x060000};
+	static const struct pci_ids ids = {
+		.vendor = 0x1022, .device = 0x1480, .class_code = 0x060000};
 	struct pci_dev *dev = new0(struct pci_dev);
 
 	if (!dev)

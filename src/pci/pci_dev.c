@@ -13,7 +13,8 @@
 #include "base/overflow.h"
 #include "base/thread.h"
 
-void pci_dev_init(struct pci_dev *dev, const struct pci_ids *ids, const struct pci_dev_ops *ops, bool has_intx)
+void pci_dev_init(struct pci_dev *dev, const struct pci_ids *ids, const struct pci_dev_ops *ops,
+	bool has_intx)
 {
 	uint8_t *c = dev->config;
 
@@ -28,8 +29,9 @@ void pci_dev_init(struct pci_dev *dev, const struct pci_ids *ids, const struct p
 	store_le16(c + PCI_SUBSYSTEM, ids->subsystem_vendor);
 	store_le16(c + PCI_SUBSYSTEM + 2, ids->subsystem);
 	c[PCI_INTERRUPT_PIN] = has_intx;
-	store_le16(dev->wmask + PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-						     PCI_COMMAND_SERR | (has_intx ? PCI_COMMAND_INTX_DISABLE : 0));
+	store_le16(dev->wmask + PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
+						     PCI_COMMAND_MASTER | PCI_COMMAND_SERR |
+						     (has_intx ? PCI_COMMAND_INTX_DISABLE : 0));
 	dev->wmask[PCI_INTERRUPT_LINE] = 0xff;
 }
 
@@ -51,8 +53,10 @@ static bool pci_bar_is_64(const struct pci_bar *bar)
 void pci_dev_add_bar(struct pci_dev *dev, unsigned int bar, enum pci_bar_type type, uint64_t size,
 	const struct io_ops *ops, const char *name)
 {
-	static const uint8_t flags[] = {
-		[PCI_BAR_IO] = 0x1, [PCI_BAR_MEM32] = 0x0, [PCI_BAR_MEM64] = 0x4, [PCI_BAR_MEM64_PREF] = 0xc};
+	static const uint8_t flags[] = {[PCI_BAR_IO] = 0x1,
+		[PCI_BAR_MEM32] = 0x0,
+		[PCI_BAR_MEM64] = 0x4,
+		[PCI_BAR_MEM64_PREF] = 0xc};
 	struct pci_bar *b = &dev->bars[bar];
 	unsigned int reg = PCI_BAR0 + bar * 4;
 
@@ -126,7 +130,7 @@ static bool pci_bar_allowed(const struct pci_dev *dev, const struct pci_bar *bar
 	if (bar->type == PCI_BAR_IO)
 		return pci_inside(addr, bar->size, w->io_base, w->io_end);
 	return pci_inside(addr, bar->size, w->mem32_base, w->mem32_end) ||
-		pci_inside(addr, bar->size, w->mem64_base, w->mem64_end);
+	       pci_inside(addr, bar->size, w->mem64_base, w->mem64_end);
 }
 
 static void pci_update_bar(struct pci_dev *dev, unsigned int i)
@@ -134,7 +138,8 @@ static void pci_update_bar(struct pci_dev *dev, unsigned int i)
 	struct pci_bar *bar = &dev->bars[i];
 	uint16_t enable = bar->type == PCI_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
 	uint64_t addr = pci_bar_address(dev, i);
-	bool live = load_le16(dev->config + PCI_COMMAND) & enable && pci_bar_allowed(dev, bar, addr);
+	bool live =
+		load_le16(dev->config + PCI_COMMAND) & enable && pci_bar_allowed(dev, bar, addr);
 
 	if (live == bar->live && (!live || addr == bar->region.base))
 		return;
@@ -143,8 +148,8 @@ static void pci_update_bar(struct pci_dev *dev, unsigned int i)
 	else
 		bus_disable(pci_bar_bus(dev, bar), &bar->region);
 	bar->live = live;
-	log_debug("%s: BAR %u %s %#llx", dev->device.name, i, live ? "at" : "is off, was programmed to",
-		(unsigned long long)addr);
+	log_debug("%s: BAR %u %s %#llx", dev->device.name, i,
+		live ? "at" : "is off, was programmed to", (unsigned long long)addr);
 	if (dev->ops && dev->ops->bar_changed)
 		dev->ops->bar_changed(dev, i, live, addr);
 }
@@ -166,7 +171,8 @@ struct err *pci_dev_register_bars(struct pci_dev *dev)
 		if (bar->type == PCI_BAR_NONE)
 			continue;
 		if (!pci_bar_bus(dev, bar))
-			return err_new(EINVAL, "%s has an I/O BAR, this machine no port I/O", dev->device.name);
+			return err_new(EINVAL, "%s has an I/O BAR, this machine no port I/O",
+				dev->device.name);
 		err = bus_add(pci_bar_bus(dev, bar), &bar->region);
 		if (err)
 			return err;

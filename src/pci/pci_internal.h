@@ -6,20 +6,20 @@
 
 #include "pci/pci.h"
 
-#define PCI_VENDOR          0x00
-#define PCI_DEVICE          0x02
-#define PCI_COMMAND         0x04
-#define PCI_STATUS          0x06
-#define PCI_REVISION        0x08
-#define PCI_CLASS           0x09
-#define PCI_HEADER_TYPE     0x0e
-#define PCI_BAR0            0x10
-#define PCI_BAR_END         0x28
-#define PCI_SUBSYSTEM       0x2c
-#define PCI_CAPABILITIES    0x34
-#define PCI_INTERRUPT_LINE  0x3c
-#define PCI_INTERRUPT_PIN   0x3d
-#define PCI_FIRST_CAP       0x40
+#define PCI_VENDOR               0x00
+#define PCI_DEVICE               0x02
+#define PCI_COMMAND              0x04
+#define PCI_STATUS               0x06
+#define PCI_REVISION             0x08
+#define PCI_CLASS                0x09
+#define PCI_HEADER_TYPE          0x0e
+#define PCI_BAR0                 0x10
+#define PCI_BAR_END              0x28
+#define PCI_SUBSYSTEM            0x2c
+#define PCI_CAPABILITIES         0x34
+#define PCI_INTERRUPT_LINE       0x3c
+#define PCI_INTERRUPT_PIN        0x3d
+#define PCI_FIRST_CAP            0x40
 
 #define PCI_COMMAND_IO           0x0001
 #define PCI_COMMAND_MEMORY       0x0002
@@ -32,11 +32,12 @@
 
 struct pci_segment {
 	struct pci_segment_options options;
-	pthread_mutex_t lock; /* guards configuration space of all devices; above each device's irq_lock */
+	pthread_mutex_t
+		lock; /* guards configuration space of all devices; above each device's irq_lock */
 	struct io_region ecam;
-	struct io_region ports; /* 0xcf8 .. 0xcff */
-	uint32_t address;       /* of 0xcf8 */
-	unsigned int n;         /* devices added */
+	struct io_region ports;    /* 0xcf8 .. 0xcff */
+	uint32_t address;          /* of 0xcf8 */
+	unsigned int n;            /* devices added */
 	struct pci_dev *devs[256]; /* before place: by order; afterwards by slot << 3 | function */
 	bool placed;
 };
@@ -44,7 +45,8 @@ struct pci_segment {
 /* One access to configuration space, 1, 2 or 4 bytes inside a dword. Segment lock held. */
 uint32_t pci_dev_config_read(struct pci_dev *dev, unsigned int off, unsigned int size);
 void pci_dev_config_write(struct pci_dev *dev, unsigned int off, unsigned int size, uint32_t value);
-/* BAR addresses and command register as they are now, to the buses. Segment lock held, or no vCPU runs. */
+/* BAR addresses and command register as they are now, to the buses. Segment lock held, or no vCPU
+ * runs. */
 void pci_dev_update_bars(struct pci_dev *dev);
 /* Makes every BAR known to its bus. */
 struct err *must_check pci_dev_register_bars(struct pci_dev *dev);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * MSI-X (PCI 3.0, 6.8.2). The table is written by vCPU threads, vectors are raised by device threads: the device's
- * irq_lock guards both.
+ * MSI-X (PCI 3.0, 6.8.2). The table is written by vCPU threads, vectors are raised by device
+ * threads: the device's irq_lock guards both.
  */
 #include "pci/pci_internal.h"
 
@@ -40,8 +40,8 @@ struct pci_msix {
 	struct msix_vector vectors[];
 };
 
-struct err *pci_msix_add(struct pci_dev *dev, struct hv_vm *vm, unsigned int n, unsigned int bar, uint32_t table_off,
-	uint32_t pba_off)
+struct err *pci_msix_add(struct pci_dev *dev, struct hv_vm *vm, unsigned int n, unsigned int bar,
+	uint32_t table_off, uint32_t pba_off)
 {
 	uint8_t body[12] = {0};
 	struct pci_msix *msix;
@@ -112,8 +112,8 @@ static void msix_update(struct pci_msix *msix, struct msix_vector *v)
 /* ---- Table and pending bits ---- */
 
 /* Is [off, off + size) in the table? Tells the vector and the place in its entry. */
-static bool msix_in_table(const struct pci_msix *msix, uint64_t off, unsigned int size, unsigned int *ret_vector,
-	unsigned int *ret_at)
+static bool msix_in_table(const struct pci_msix *msix, uint64_t off, unsigned int size,
+	unsigned int *ret_vector, unsigned int *ret_at)
 {
 	uint64_t at = off - msix->table_off;
 
@@ -126,7 +126,8 @@ static bool msix_in_table(const struct pci_msix *msix, uint64_t off, unsigned in
 
 static bool msix_in_pba(const struct pci_msix *msix, uint64_t off, unsigned int size)
 {
-	return off >= msix->pba_off && range_fits(off - msix->pba_off, size, align_up(msix->n, 64) / 8);
+	return off >= msix->pba_off &&
+	       range_fits(off - msix->pba_off, size, align_up(msix->n, 64) / 8);
 }
 
 static void msix_store(const struct msix_vector *v, uint8_t entry[MSIX_ENTRY_SIZE])
@@ -175,8 +176,8 @@ bool pci_msix_read(struct pci_dev *dev, uint64_t off, unsigned int size, uint64_
 	return true;
 }
 
-static void msix_write_entry(struct pci_msix *msix, struct msix_vector *v, unsigned int at, unsigned int size,
-	uint64_t value)
+static void msix_write_entry(struct pci_msix *msix, struct msix_vector *v, unsigned int at,
+	unsigned int size, uint64_t value)
 {
 	uint8_t entry[MSIX_ENTRY_SIZE];
 

@@ -22,7 +22,8 @@
 /* ---- Configuration accesses ---- */
 
 /* 1, 2 or 4 bytes that do not cross a dword; absent functions read as ones. */
-static uint32_t pci_config_read(struct pci_segment *s, uint32_t bdf, unsigned int off, unsigned int size)
+static uint32_t pci_config_read(
+	struct pci_segment *s, uint32_t bdf, unsigned int off, unsigned int size)
 {
 	struct pci_dev *dev = bdf < ARRAY_SIZE(s->devs) ? s->devs[bdf] : NULL;
 
@@ -30,7 +31,8 @@ static uint32_t pci_config_read(struct pci_segment *s, uint32_t bdf, unsigned in
 	return dev ? pci_dev_config_read(dev, off, size) : UINT32_MAX;
 }
 
-static void pci_config_write(struct pci_segment *s, uint32_t bdf, unsigned int off, unsigned int size, uint32_t value)
+static void pci_config_write(
+	struct pci_segment *s, uint32_t bdf, unsigned int off, unsigned int size, uint32_t value)
 {
 	struct pci_dev *dev = bdf < ARRAY_SIZE(s->devs) ? s->devs[bdf] : NULL;
 
@@ -60,13 +62,15 @@ static uint64_t pci_ecam_read(struct io_region *region, uint64_t off, unsigned i
 		unsigned int piece = pci_piece(reg, size - i);
 		uint64_t mask = piece == 4 ? UINT32_MAX : (1u << (piece * 8)) - 1;
 
-		value |= (pci_config_read(s, (uint32_t)((off + i) >> 12), reg, piece) & mask) << (i * 8);
+		value |= (pci_config_read(s, (uint32_t)((off + i) >> 12), reg, piece) & mask)
+			 << (i * 8);
 		i += piece;
 	}
 	return value;
 }
 
-static void pci_ecam_write(struct io_region *region, uint64_t off, unsigned int size, uint64_t value)
+static void pci_ecam_write(
+	struct io_region *region, uint64_t off, unsigned int size, uint64_t value)
 {
 	struct pci_segment *s = container_of(region, struct pci_segment, ecam);
 
@@ -74,16 +78,18 @@ static void pci_ecam_write(struct io_region *region, uint64_t off, unsigned int 
 		unsigned int reg = (unsigned int)((off + i) & 0xfff);
 		unsigned int piece = pci_piece(reg, size - i);
 
-		pci_config_write(s, (uint32_t)((off + i) >> 12), reg, piece, (uint32_t)(value >> (i * 8)));
+		pci_config_write(
+			s, (uint32_t)((off + i) >> 12), reg, piece, (uint32_t)(value >> (i * 8)));
 		i += piece;
 	}
 }
 
 static const struct io_ops pci_ecam_ops = {.read = pci_ecam_read, .write = pci_ecam_write};
 
-/* Configuration mechanism #1 (PCI 3.0, 3.2.2.3.2): the register that an access to 0xcfc .. 0xcff means. */
-static bool pci_ports_target(struct pci_segment *s, uint64_t off, unsigned int size, uint32_t *ret_bdf,
-	unsigned int *ret_reg)
+/* Configuration mechanism #1 (PCI 3.0, 3.2.2.3.2): the register that an access to 0xcfc .. 0xcff
+ * means. */
+static bool pci_ports_target(struct pci_segment *s, uint64_t off, unsigned int size,
+	uint32_t *ret_bdf, unsigned int *ret_reg)
 {
 	uint32_t address;
 
@@ -108,10 +114,12 @@ static uint64_t pci_ports_read(struct io_region *region, uint64_t off, unsigned 
 	}
 	if (off == 1 && size == 1 && s->options.reset_control)
 		return s->options.reset_control->ops->read(s->options.reset_control, 0, 1);
-	return pci_ports_target(s, off, size, &bdf, &reg) ? pci_config_read(s, bdf, reg, size) : UINT64_MAX;
+	return pci_ports_target(s, off, size, &bdf, &reg) ? pci_config_read(s, bdf, reg, size)
+							  : UINT64_MAX;
 }
 
-static void pci_ports_write(struct io_region *region, uint64_t off, unsigned int size, uint64_t value)
+static void pci_ports_write(
+	struct io_region *region, uint64_t off, unsigned int size, uint64_t value)
 {
 	struct pci_segment *s = container_of(region, struct pci_segment, ports);
 	unsigned int reg;
@@ -131,7 +139,8 @@ static const struct io_ops pci_ports_ops = {.read = pci_ports_read, .write = pci
 
 /* ---- Creation ---- */
 
-struct err *pci_segment_create(const struct pci_segment_options *options, struct pci_segment **ret_segment)
+struct err *pci_segment_create(
+	const struct pci_segment_options *options, struct pci_segment **ret_segment)
 {
 	struct pci_segment *s = new0(struct pci_segment);
 	struct err *err;
@@ -188,13 +197,14 @@ void pci_segment_remove(struct pci_segment *s, struct pci_dev *dev)
 /* ---- Placing ---- */
 
 /*
- * The place of the i-th of n functions. Up to 32, one a slot. Beyond that the last slots take eight each, so many
- * that all fit: the order of addition stays the order of addresses.
+ * The place of the i-th of n functions. Up to 32, one a slot. Beyond that the last slots take eight
+ * each, so many that all fit: the order of addition stays the order of addresses.
  */
 static unsigned int pci_place_of(unsigned int i, unsigned int n)
 {
 	unsigned int extra = n > PCI_SLOTS ? n - PCI_SLOTS : 0;
-	unsigned int full = (extra + PCI_FUNCTIONS - 2) / (PCI_FUNCTIONS - 1); /* slots with several functions */
+	unsigned int full = (extra + PCI_FUNCTIONS - 2) /
+			    (PCI_FUNCTIONS - 1); /* slots with several functions */
 	unsigned int single = PCI_SLOTS - full;
 
 	if (i < single)
@@ -216,10 +226,11 @@ static void pci_assign(struct pci_segment *s)
 		dev->slot = (uint8_t)(at / PCI_FUNCTIONS);
 		dev->function = (uint8_t)(at % PCI_FUNCTIONS);
 		if (dev->function)
-			s->devs[at - dev->function]->config[PCI_HEADER_TYPE] |= PCI_HEADER_MULTIFUNCTION;
+			s->devs[at - dev->function]->config[PCI_HEADER_TYPE] |=
+				PCI_HEADER_MULTIFUNCTION;
 		if (dev->config[PCI_INTERRUPT_PIN] && s->options.intx) {
 			dev->config[PCI_INTERRUPT_PIN] = (uint8_t)(dev->function % 4 + 1);
-			dev->intx = s->options.intx->route(s->options.intx, dev->slot, dev->function % 4);
+			dev->intx = s->options.intx->route(s->options.intx, dev, dev->function % 4);
 		}
 	}
 }
@@ -265,8 +276,8 @@ static struct err *pci_place_bars(struct pci_dev *dev, struct pci_windows *free)
 		if (bar->type == PCI_BAR_NONE)
 			continue;
 		if (!pci_place_bar(free, bar, &addr))
-			return err_new(ENOSPC, "No room for BAR %u of %s (%llu KiB)", i, dev->device.name,
-				(unsigned long long)(bar->size >> 10));
+			return err_new(ENOSPC, "No room for BAR %u of %s (%llu KiB)", i,
+				dev->device.name, (unsigned long long)(bar->size >> 10));
 		pci_dev_set_bar_address(dev, i, addr);
 	}
 	return pci_dev_register_bars(dev);

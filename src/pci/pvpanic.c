@@ -68,7 +68,8 @@ struct err *pvpanic_create(struct machine_events *events, struct pci_dev **ret_d
 	pvpanic->events = events;
 	pvpanic->pci.device = (struct device){.ops = &pvpanic_device_ops, .name = "pvpanic"};
 	pci_dev_init(&pvpanic->pci, &ids, NULL, false);
-	pci_dev_add_bar(&pvpanic->pci, 0, PCI_BAR_MEM32, PVPANIC_BAR_SIZE, &pvpanic_io_ops, "pvpanic");
+	pci_dev_add_bar(
+		&pvpanic->pci, 0, PCI_BAR_MEM32, PVPANIC_BAR_SIZE, &pvpanic_io_ops, "pvpanic");
 	*ret_dev = &pvpanic->pci;
 	return NULL;
 }

@@ -204,6 +204,7 @@ void board_free(struct board *board)
 		board->devices = next;
 	}
 	console_free(board->console);
+	pci_segment_free(board->pci);
 	bus_free(board->pio);
 	bus_free(board->mmio);
 	ram_free(board->ram);
@@ -222,7 +223,9 @@ void board_own(struct board *board, struct device *device)
 
 struct err *board_populate(struct board *board)
 {
-	return board_create_platform(board);
+	struct err *err = board_create_platform(board);
+
+	return err ? err : board_create_pci(board);
 }
 
 /* ---- vCPUs ---- */

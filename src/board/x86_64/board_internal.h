@@ -50,7 +50,8 @@ struct board {
 	struct console *console;
 	struct pci_segment *pci;
 	struct pci_windows windows;
-	struct ioapic_source intx[32][4]; /* [slot][pin]: where a device's INTx goes */
+	struct pci_intx_router intx_router;
+	struct ioapic_source intx[32][8]; /* [slot][function]: each one's own source of its pin */
 };
 
 /* Appends a device to the board's list, which owns it. */

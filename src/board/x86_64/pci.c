@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The x86_64 board's PCI segment: the windows, the interrupt pins, and the functions in the order
+ * of their addresses.
+ */
+#include "board/x86_64/board_internal.h"
+
+#include <stdio.h>
+
+#include "block/block.h"
+#include "pci/pvpanic.h"
+#include "virtio/dev/blk.h"
+#include "virtio/dev/rng.h"
+#include "virtio/pci/virtio_pci.h"
+
+static struct irq_line *board_route_intx(
+	struct pci_intx_router *router, const struct pci_dev *dev, unsigned int pin)
+{
+	struct board *board = container_of(router, struct board, intx_router);
+	struct ioapic_source *source = &board->intx[dev->slot][dev->function];
+
+	/* The same swizzle as _PRT tells. */
+	ioapic_source_init(
+		source, board->ioapic, X86_GSI_PCI_INTX + (dev->slot + pin) % X86_GSI_PCI_INTX_N);
+	return &source->line;
+}
+
+static struct err *board_create_segment(struct board *board)
+{
+	uint64_t size = board->config->memory.size;
+	uint64_t ram_end = size > X86_RAM_LOW_END ? X86_RAM_HIGH_BASE + size - X86_RAM_LOW_END
+						  : X86_RAM_HIGH_BASE;
+	struct pci_segment_options options = {
+		.intx = &board->intx_router,
+		.mmio = board->mmio,
+		.pio = board->pio,
+		.vm = board->hv,
+		.reset_control = reset_control_region(board->reset_control),
+		.ecam_base = X86_ECAM_BASE,
+		.n_buses = BOARD_PCI_BUSES,
+	};
+
+	board->windows = (struct pci_windows){
+		.io_base = X86_PCI_IO_BASE,
+		.io_end = X86_PCI_IO_END,
+		.mem32_base = X86_PCI_MEM32_BASE,
+		.mem32_end = X86_PCI_MEM32_END,
+	};
+	/* Without room for a 64-bit window everything goes below 4 GiB. */
+	if (!x86_pci64_window(ram_end, board->phys_bits, &board->windows.mem64_base,
+		    &board->windows.mem64_end))
+		board->windows.mem64_base = board->windows.mem64_end = 0;
+	options.windows = board->windows;
+	board->intx_router.route = board_route_intx;
+	return pci_segment_create(&options, &board->pci);
+}
+
+/* The board owns the function; the segment gives it an address. */
+static struct err *board_add_pci(struct board *board, struct pci_dev *dev)
+{
+	board_own(board, &dev->device);
+	return pci_segment_add(board->pci, dev);
+}
+
+static struct err *board_add_virtio(struct board *board, struct virtio_dev *dev)
+{
+	struct virtio_pci_options options = {.hv = board->hv, .ram = board->ram};
+	struct pci_dev *pci;
+	struct err *err = virtio_pci_create(&options, dev, &pci);
+
+	return err ? err : board_add_pci(board, pci);
+}
+
+static struct err *board_add_entropy(struct board *board)
+{
+	struct virtio_dev *dev;
+	struct err *err = virtio_rng_create(&dev);
+
+	return err ? err : board_add_virtio(board, dev);
+}
+
+static struct err *board_add_blk(struct board *board, unsigned int index)
+{
+	const struct blk_config *config = &board->config->blk[index];
+	struct virtio_blk_options options = {.serial = config->serial};
+	struct virtio_dev *dev;
+	char name[32];
+	struct err *err = block_raw_open(config->path, config->readonly, &options.block);
+
+	(void)snprintf(name, sizeof(name), "virtio-blk-%u", index);
+	options.name = name;
+	if (err)
+		return err_wrap(err, "Failed to create the disk %s", name);
+	err = virtio_blk_create(&options, &dev);
+	if (err) {
+		block_free(options.block);
+		return err;
+	}
+	return board_add_virtio(board, dev);
+}
+
+/* The order is the one of the addresses that guests see: see docs/machine.md. */
+struct err *board_create_pci(struct board *board)
+{
+	struct pci_dev *dev;
+	struct err *err = board_create_segment(board);
+
+	if (!err)
+		err = pci_host_bridge_create(&dev);
+	if (!err)
+		err = board_add_pci(board, dev);
+	if (!err && board->config->pvpanic) {
+		err = pvpanic_create(board->env.events, &dev);
+		if (!err)
+			err = board_add_pci(board, dev);
+	}
+	if (!err && board->config->entropy)
+		err = board_add_entropy(board);
+	for (unsigned int i = 0; !err && i < board->config->n_blk; i++)
+		err = board_add_blk(board, i);
+	return err ? err : pci_segment_place(board->pci);
+}
