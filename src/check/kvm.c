@@ -16,7 +16,7 @@
  * that executes it needs the same time, give or take what preempts it; nested emulation in software
  * stays below 3; an interpreter needs hundreds of times as long.
  */
-#define CHECK_SLOWER_MAX 16
+#define CHECK_SLOWER_MAX 16U
 
 struct check_cap {
 	unsigned int cap;
@@ -50,7 +50,6 @@ static void check_add_caps(struct check_report *report, const char *device)
 	check_add_text(report, "kvm", "device", device);
 	if (fd < 0) {
 		check_note(report, "%s", err_strerror(-fd));
-		fd = -1;
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(check_caps); i++)
@@ -102,10 +101,10 @@ static void check_judge(struct check_report *report, const struct check_executio
 		check_verdict(report, false,
 			"KVM does not execute guests as a processor does: %s failed (%s)",
 			execution->failed, execution->detail);
-	else if (execution->out_of_time || ratio > 100 * CHECK_SLOWER_MAX)
+	else if (execution->out_of_time || ratio / 100 >= CHECK_SLOWER_MAX)
 		check_verdict(report, false,
 			"KVM interprets guest code: a loop took %s%" PRIu64
-			" times as long as on the host (at most %d is a processor)",
+			" times as long as on the host (at most %u is a processor)",
 			execution->out_of_time ? "more than " : "", ratio / 100, CHECK_SLOWER_MAX);
 	else
 		check_verdict(report, true, "a guest ran at %" PRIu64 ".%02u times the host's time",

@@ -37,7 +37,7 @@ static const struct check_feature check_features[] = {
 static void check_cpu_names(struct check_report *report)
 {
 	union {
-		unsigned int regs[12];
+		unsigned int regs[3][4];
 		char text[49];
 	} name = {0};
 	char vendor[13] = {0};
@@ -49,10 +49,12 @@ static void check_cpu_names(struct check_report *report)
 		memcpy(vendor + 8, &ecx, 4);
 		check_add_text(report, "cpu", "vendor", vendor);
 	}
-	for (unsigned int i = 0; i < 3; i++)
-		if (!__get_cpuid(0x80000002 + i, &name.regs[4 * i], &name.regs[4 * i + 1],
-			    &name.regs[4 * i + 2], &name.regs[4 * i + 3]))
+	for (unsigned int i = 0; i < 3; i++) {
+		unsigned int *regs = name.regs[i];
+
+		if (!__get_cpuid(0x80000002 + i, &regs[EAX], &regs[EBX], &regs[ECX], &regs[EDX]))
 			return;
+	}
 	check_add_text(report, "cpu", "model", name.text + strspn(name.text, " "));
 }
 

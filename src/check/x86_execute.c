@@ -17,13 +17,14 @@
 #include "hv/hv.h"
 #include "hv/hv_x86.h"
 
-#define CHECK_LOOPS     200000U
-#define CHECK_ROUNDS    5
-#define CHECK_BUDGET_NS 400000000ULL
+#define CHECK_BREAKPOINT_GATE 48U /* of vector 3, 16 bytes each */
+#define CHECK_LOOPS           200000U
+#define CHECK_ROUNDS          5
+#define CHECK_BUDGET_NS       400000000ULL
 
 extern const uint8_t check_guest[];
-extern const uint8_t check_guest_end[];
-extern const uint8_t check_guest_breakpoint[];
+extern const uint32_t check_guest_size;
+extern const uint32_t check_guest_breakpoint; /* offset of the handler */
 void check_host_loop(uint64_t n);
 
 /* Kicks the vCPU when its time is over. */
@@ -114,8 +115,8 @@ static void check_machine_free(struct check_machine *machine)
 /* Descriptors, page tables (2 MiB, identity) and code; Intel SDM Vol. 3, 3.4.5, 4.5 and 6.14.1. */
 static void check_fill_ram(uint8_t *ram)
 {
-	uint64_t breakpoint = CHECK_CODE + (uint64_t)(check_guest_breakpoint - check_guest);
-	uint8_t *gate = ram + CHECK_IDT + 3 * 16;
+	uint64_t breakpoint = CHECK_CODE + check_guest_breakpoint;
+	uint8_t *gate = ram + CHECK_IDT + CHECK_BREAKPOINT_GATE;
 
 	store_le64(ram + CHECK_GDT + 8, 0x00209b0000000000);  /* selector 8: 64-bit code */
 	store_le64(ram + CHECK_GDT + 16, 0x00cf93000000ffff); /* selector 16: data */
@@ -123,7 +124,7 @@ static void check_fill_ram(uint8_t *ram)
 	store_le64(ram + CHECK_PML4, CHECK_PDPT | 3);
 	store_le64(ram + CHECK_PDPT, CHECK_PD | 3);
 	store_le64(ram + CHECK_PD, 0x83);
-	memcpy(ram + CHECK_CODE, check_guest, (size_t)(check_guest_end - check_guest));
+	memcpy(ram + CHECK_CODE, check_guest, check_guest_size);
 }
 
 static unsigned int check_features(const struct hv_x86_cpuid *cpuid)

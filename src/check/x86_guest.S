@@ -32,8 +32,8 @@ check_host_loop:		/* void check_host_loop(uint64_t n) */
 	.size	check_host_loop, . - check_host_loop
 
 	.section .rodata
-	.globl	check_guest, check_guest_end, check_guest_breakpoint
-	.hidden	check_guest, check_guest_end, check_guest_breakpoint
+	.globl	check_guest, check_guest_size, check_guest_breakpoint
+	.hidden	check_guest, check_guest_size, check_guest_breakpoint
 	.balign	16
 check_guest:
 	xor	%ebp, %ebp
@@ -88,9 +88,14 @@ check_guest:
 5:	hlt
 	jmp	5b
 
-check_guest_breakpoint:
+.Lbreakpoint:
 	inc	%ebp
 	iretq
-check_guest_end:
+.Lend:
+	.balign	4
+check_guest_size:
+	.long	.Lend - check_guest
+check_guest_breakpoint:
+	.long	.Lbreakpoint - check_guest
 
 	.section .note.GNU-stack, "", @progbits

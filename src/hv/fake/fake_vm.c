@@ -119,14 +119,19 @@ static void fake_irqfd_poll_locked(struct fake_irqfd *irqfd)
 		fake_deliver_locked(irqfd->vm, irqfd->msi);
 }
 
+static void fake_poll_locked(struct fake_vm *vm)
+{
+	for (struct fake_irqfd *irqfd = vm->irqfds; irqfd; irqfd = irqfd->next)
+		fake_irqfd_poll_locked(irqfd);
+}
+
 unsigned int hv_fake_messages(
 	struct hv_vm *base, struct hv_fake_msi *ret_messages, unsigned int max)
 {
 	struct fake_vm *vm = fake_vm_of(base);
 
 	auto_lock(&vm->lock);
-	for (struct fake_irqfd *irqfd = vm->irqfds; irqfd; irqfd = irqfd->next)
-		fake_irqfd_poll_locked(irqfd);
+	fake_poll_locked(vm);
 	for (unsigned int i = 0; i < MIN(max, vm->n_messages); i++)
 		ret_messages[i] = vm->messages[i];
 	return vm->n_messages;

@@ -275,26 +275,26 @@ static int kvm_template_fill(
 	return ret < 0 ? ret : kvm_template_read(template, vm->dev_fd, vm_fd, vcpu_fd);
 }
 
-/* The template for this vCPU, made if it is not there. */
-static struct err *kvm_template_get(struct kvm_vcpu *vcpu, const struct kvm_template **ret_template)
+/* The template for this vCPU, made if it is not there; NULL and *ret_err if that fails. */
+static const struct kvm_template *kvm_template_get(struct kvm_vcpu *vcpu, struct err **ret_err)
 {
 	struct kvm_vm *vm = kvm_vm_of(vcpu->base.vm);
 	unsigned int id = vcpu->base.id ? 1 : 0;
+	struct kvm_template *template;
 	int ret;
 
 	auto_lock(&vm->template_lock);
-	if (!vm->templates[id]) {
-		struct kvm_template *template = new0(struct kvm_template);
-
-		ret = template ? kvm_template_fill(template, vm, id, vcpu->fd) : -ENOMEM;
-		if (ret < 0) {
-			kvm_arch_template_free(template);
-			return err_new(-ret, "Cannot read the state of a new vCPU");
-		}
-		vm->templates[id] = template;
+	if (vm->templates[id])
+		return vm->templates[id];
+	template = new0(struct kvm_template);
+	ret = template ? kvm_template_fill(template, vm, id, vcpu->fd) : -ENOMEM;
+	if (ret < 0) {
+		kvm_arch_template_free(template);
+		*ret_err = err_new(-ret, "Cannot read the state of a new vCPU");
+		return NULL;
 	}
-	*ret_template = vm->templates[id];
-	return NULL;
+	vm->templates[id] = template;
+	return template;
 }
 
 static int kvm_reset_msrs(struct kvm_vcpu *vcpu, const struct kvm_template *template)
@@ -359,11 +359,11 @@ static int kvm_reset_write(struct kvm_vcpu *vcpu, const struct kvm_template *tem
 struct err *kvm_arch_vcpu_reset(struct hv_vcpu *base)
 {
 	struct kvm_vcpu *vcpu = kvm_vcpu_of(base);
-	const struct kvm_template *template = NULL;
-	struct err *err = kvm_template_get(vcpu, &template);
+	struct err *err = NULL;
+	const struct kvm_template *template = kvm_template_get(vcpu, &err);
 	int ret;
 
-	if (err)
+	if (!template)
 		return err;
 	/* Otherwise the next KVM_RUN would finish the old guest's access in the new state. */
 	ret = kvm_vcpu_complete_io(vcpu);
