@@ -64,45 +64,59 @@ static enum vcpus_gate vcpu_wait(struct vcpu *vcpu)
 	return gate;
 }
 
-/* Runs the guest until the gate closes or the vCPU cannot go on. */
+static void vcpu_stop(struct vcpu *vcpu, struct err *err)
+{
+	vcpus_close(vcpu->all);
+	vcpu->all->events->failed(vcpu->all->events, err);
+}
+
+/*
+ * Runs the guest until the gate closes or the vCPU cannot go on. Only a kick leads back to the
+ * gate: by then the access of the last exit is complete, so that it cannot write into the state or
+ * the RAM that a reset is about to make.
+ */
 static void vcpu_execute(struct vcpu *vcpu)
 {
 	struct vcpus *all = vcpu->all;
+	struct hv_exit exit;
 
-	/* Relaxed: the kick that follows each change of the gate orders it. */
-	while (atomic_load_explicit(&all->gate, memory_order_relaxed) == VCPUS_RUN) {
-		struct hv_exit exit;
+	do {
 		int ret = hv_vcpu_run(vcpu->hv, &exit);
-		enum dispatch_result result;
 
 		if (ret < 0) {
-			vcpus_close(all);
-			all->events->failed(
-				all->events, err_new(-ret, "Cannot run vCPU %u", vcpu->index));
+			vcpu_stop(vcpu, err_new(-ret, "Cannot run vCPU %u", vcpu->index));
 			return;
 		}
-		result = dispatch_exit(all->board, vcpu->hv, &exit);
-		if (likely(result == DISPATCH_CONTINUE))
-			continue;
-		vcpus_close(all);
-		if (result == DISPATCH_TRIPLE_FAULT)
+		switch (dispatch_exit(all->board, vcpu->hv, &exit)) {
+		case DISPATCH_CONTINUE:
+			break;
+		case DISPATCH_TRIPLE_FAULT:
+			vcpus_close(all);
 			all->events->triple_fault(all->events);
-		else
-			all->events->failed(
-				all->events, err_new(0, "vCPU %u cannot go on: %s (code %#llx)",
-						     vcpu->index, exit.u.failed.what,
-						     (unsigned long long)exit.u.failed.code));
-		return;
-	}
+			return;
+		case DISPATCH_FAILED:
+			vcpu_stop(vcpu, err_new(0, "vCPU %u cannot go on: %s (code %#llx)",
+						vcpu->index, exit.u.failed.what,
+						(unsigned long long)exit.u.failed.code));
+			return;
+		}
+		/* Relaxed: the kick that follows each change of the gate orders it. */
+	} while (exit.reason != HV_EXIT_KICKED ||
+		 atomic_load_explicit(&all->gate, memory_order_relaxed) == VCPUS_RUN);
 }
 
 static void vcpu_main(struct thread *thread)
 {
 	struct vcpu *vcpu = container_of(thread, struct vcpu, thread);
 
-	vcpu->err = vcpu_create(vcpu);
+	struct err *err = vcpu_create(vcpu);
+	bool created = !err;
+
+	vcpu->err = err;
 	while (vcpu_wait(vcpu) == VCPUS_RUN)
 		vcpu_execute(vcpu);
+	if (created)
+		hv_vcpu_unbind(vcpu->hv);
 }
 
 struct err *vcpus_create(
