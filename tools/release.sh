@@ -10,4 +10,4 @@ if [ ! -f "$build/build.ninja" ]; then
 fi
 ninja -C "$build" src/cli/alioth
 strip -s -o "$build/alioth" "$build/src/cli/alioth"
-ls -l "$build/alioth" | awk '{print "release binary: " $5 " bytes, " $9}'
+echo "release binary: $(stat -c %s "$build/alioth") bytes, $build/alioth"

@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The integration tests (tests/integration) with the program of a build folder, on the machine's KVM where that runs guests,
+# otherwise in the lab.
+#   tools/integration.sh BUILD_DIR [PYTEST ARGUMENT...]
+set -eu
+build=$(cd "$1" && pwd)
+shift
+cd "$(dirname "$0")/.."
+export ALIOTH="$build/src/cli/alioth"
+export ALIOTH_BUILD="$build"
+export ALIOTH_DATA="$build/integration"
+mkdir -p "$ALIOTH_DATA"
+for name in debian12-cloud debian12-generic debian13-cloud debian13-generic; do
+	kernel=$(tools/lab/fetch.sh "$name")
+	cp -uL "$kernel/boot/vmlinuz" "$ALIOTH_DATA/$name.bzImage"
+	[ -e "$ALIOTH_DATA/$name.vmlinux" ] ||
+		tools/lab/extract_vmlinux.py "$ALIOTH_DATA/$name.bzImage" "$ALIOTH_DATA/$name.vmlinux"
+done
+tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs"
+tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch.sh debian12-cloud)" \
+	virtio_pci virtio_blk virtio-rng pvpanic-pci
+tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
+set -- /usr/bin/python3 -B -m pytest -p no:cacheprovider -q --color=no tests/integration "$@"
+if "$ALIOTH" check >/dev/null 2>&1; then
+	echo "integration tests: on this machine's KVM"
+	exec "$@"
+fi
+echo "integration tests: in the lab, as KVM does not run guests here"
+exec tools/lab/lab run --timeout 1500 -- "$@"

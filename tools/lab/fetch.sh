@@ -1,0 +1,65 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Fetches a stock Debian kernel into the cache, and prints its folder: boot/vmlinuz, and modules under
+# lib/modules (or usr/lib/modules). The machine's own package configuration is left alone: a private state of apt, with the
+# machine's mirror, knows Debian 12 and 13.
+#   tools/lab/fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic
+set -eu
+# shellcheck source=tools/lab/common.sh
+. "$(dirname "$0")/common.sh"
+
+case ${1-} in
+debian12-*) suite=bookworm ;;
+debian13-*) suite=trixie ;;
+*) lab_fail "usage: fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic" ;;
+esac
+case $1 in
+*-cloud) package=linux-image-cloud-amd64 ;;
+*-generic) package=linux-image-amd64 ;;
+*) lab_fail "unknown kernel '$1'" ;;
+esac
+
+apt=$lab_cache/apt-$suite
+kernel=$lab_cache/kernels/$1
+
+write_apt_config() {
+	site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v -- security | head -n 1)
+	[ -n "$site" ] || lab_fail "apt has no package source to derive Debian's mirror from"
+	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+	: >"$apt/status"
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site $suite main" >"$apt/sources.list"
+	cat >"$apt/apt.conf" <<-CONF
+		Dir::State "$apt";
+		Dir::State::status "$apt/status";
+		Dir::Cache "$apt/cache";
+		Dir::Etc::sourcelist "$apt/sources.list";
+		Dir::Etc::sourceparts "/dev/null";
+		APT::Architecture "amd64";
+		APT::Sandbox::User "root";
+		Acquire::Languages "none";
+	CONF
+}
+
+fetch() {
+	[ ! -e "$kernel/boot/vmlinuz" ] || return 0
+	echo "fetching the kernel $1 ..." >&2
+	write_apt_config
+	export APT_CONFIG="$apt/apt.conf"
+	apt-get update -q >"$apt/log" 2>&1 || { cat "$apt/log" >&2; lab_fail "cannot read the package lists"; }
+	real=$(apt-cache depends "$package" | awk '/Depends: linux-image/ { print $2; exit }')
+	[ -n "$real" ] || lab_fail "no kernel behind $package"
+	work=$(mktemp -d "$lab_cache/fetch.XXXXXX")
+	(cd "$work" && apt-get download -q "$real" >"$apt/log" 2>&1) ||
+		{ cat "$apt/log" >&2; rm -rf "$work"; lab_fail "cannot download $real"; }
+	dpkg -x "$work"/*.deb "$work/root"
+	ln -s "$(cd "$work/root/boot" && echo vmlinuz-*)" "$work/root/boot/vmlinuz"
+	# One place for modules, whatever the release.
+	[ -d "$work/root/lib/modules" ] || { mkdir -p "$work/root/lib" && mv "$work/root/usr/lib/modules" "$work/root/lib/"; }
+	PATH=$PATH:/usr/sbin:/sbin depmod -b "$work/root" "$(ls "$work/root/lib/modules")"
+	mkdir -p "$lab_cache/kernels"
+	mv "$work/root" "$kernel"
+	rm -rf "$work"
+}
+
+lab_locked fetch fetch "$1"
+echo "$kernel"
