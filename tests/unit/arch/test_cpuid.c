@@ -264,7 +264,15 @@ static void test_one_template_serves_all_vcpus(void **state)
 	b = amd;
 	make(&b, &t, 23, &b); /* in place */
 	assert_int_equal(a.n, b.n);
-	assert_memory_equal(a.entries, b.entries, a.n * sizeof(a.entries[0]));
+	for (unsigned int i = 0; i < a.n; i++) {
+		assert_int_equal(a.entries[i].function, b.entries[i].function);
+		assert_int_equal(a.entries[i].index, b.entries[i].index);
+		assert_int_equal(a.entries[i].indexed, b.entries[i].indexed);
+		assert_int_equal(a.entries[i].eax, b.entries[i].eax);
+		assert_int_equal(a.entries[i].ebx, b.entries[i].ebx);
+		assert_int_equal(a.entries[i].ecx, b.entries[i].ecx);
+		assert_int_equal(a.entries[i].edx, b.entries[i].edx);
+	}
 }
 
 static void test_unusable_input_is_refused(void **state)
