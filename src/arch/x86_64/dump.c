@@ -12,6 +12,7 @@
 #include "base/strbuf.h"
 
 #define DUMP_INSN_BYTES 16u
+#define DUMP_INSN_TEXT  48u /* three characters each */
 
 /* Bytes at cs:rip up to the end of the page; how many. */
 static unsigned int dump_fetch(
@@ -37,6 +38,14 @@ static void dump_reason(const struct hv_exit *exit)
 		log_error("%s stopped: triple fault", name);
 	else
 		log_error("%s stopped: exit %d", name, (int)exit->reason);
+}
+
+/* AMD's KVM resets a vCPU that shut down, before anybody can look at it. */
+static void dump_note_if_reset(const struct hv_x86_regs *regs, const struct hv_x86_sregs *sregs)
+{
+	if (regs->rip == 0xfff0 && sregs->cs.base == 0xffff0000)
+		log_error(
+			"the hypervisor reset the vCPU: the registers do not show what went wrong");
 }
 
 static void dump_regs(const struct hv_x86_regs *r)
@@ -77,7 +86,7 @@ static void dump_sregs(const struct hv_x86_sregs *s)
 
 static void dump_insn(const uint8_t *insn, unsigned int n)
 {
-	auto_strbuf struct strbuf text = STRBUF_INIT(3 * DUMP_INSN_BYTES);
+	auto_strbuf struct strbuf text = STRBUF_INIT(DUMP_INSN_TEXT);
 
 	for (unsigned int i = 0; i < n; i++)
 		strbuf_printf(&text, " %02x", insn[i]);
@@ -100,6 +109,7 @@ void x86_dump_vcpu(struct hv_vcpu *vcpu, const struct hv_exit *exit, const struc
 			err_wrap(err, "Registers of the vCPU cannot be read"));
 		return;
 	}
+	dump_note_if_reset(&regs, &sregs);
 	dump_regs(&regs);
 	dump_sregs(&sregs);
 	if (exit->reason == HV_EXIT_FAILED && exit->u.failed.insn_len)

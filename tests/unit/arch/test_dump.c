@@ -104,6 +104,20 @@ static void test_unreadable_bytes(void **state)
 	x86_dump_vcpu(vcpu, &exit, NULL);
 }
 
+static void test_registers_after_a_reset_are_called_so(void **state)
+{
+	struct hv_x86_regs regs = {.rip = 0xfff0};
+	struct hv_x86_sregs sregs = {.cs.base = 0xffff0000};
+	struct hv_exit exit = {.reason = HV_EXIT_SHUTDOWN};
+
+	x86_dump_vcpu(vcpu, &exit, ram);
+	assert_null(strstr(strbuf_text(&sink.text), "reset the vCPU"));
+	assert_ok(hv_x86_set_regs(vcpu, &regs));
+	assert_ok(hv_x86_set_sregs(vcpu, &sregs));
+	x86_dump_vcpu(vcpu, &exit, ram);
+	expect("the hypervisor reset the vCPU");
+}
+
 static void test_overlong_insn_len_is_cut(void **state)
 {
 	struct hv_exit exit = {
@@ -119,6 +133,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failed_exit_names_its_reason, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_bytes_come_from_memory_up_to_the_page_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_registers_after_a_reset_are_called_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overlong_insn_len_is_cut, setup, teardown),
 	};
