@@ -176,11 +176,6 @@ static int kvm_template_read_msrs(struct kvm_template *template, int dev_fd, int
 	for (unsigned int i = 0; i < template->n_msrs; i++)
 		if (template->msrs[i].index == KVM_MSR_TSC)
 			template->msrs[i].data = 0;
-	/* Some can only be read: those that do not take their own value leave the list here. */
-	ret = kvm_msrs_transfer(vcpu_fd, true, template->msrs, template->n_msrs);
-	if (ret < 0)
-		return ret;
-	template->n_msrs = (unsigned int)ret;
 	return 0;
 }
 
@@ -297,22 +292,52 @@ static const struct kvm_template *kvm_template_get(struct kvm_vcpu *vcpu, struct
 	return template;
 }
 
+/*
+ * Of the template's MSRs, those that this vCPU has other values in; msrs has room for all. Writing
+ * only these keeps KVM from filling the host's log: it complains of MSRs that it lets be written
+ * and ignores.
+ */
+static int kvm_msrs_changed(
+	struct kvm_vcpu *vcpu, const struct kvm_template *template, struct kvm_msr_entry *msrs)
+{
+	unsigned int n = template->n_msrs;
+	unsigned int changed = 0;
+	int ret;
+
+	memcpy(msrs, template->msrs, n * sizeof(*msrs));
+	ret = kvm_msrs_transfer(vcpu->fd, false, msrs, n);
+	if (ret < 0)
+		return ret;
+	/* All could be read when the template was made, so that the two lists run in step. */
+	if ((unsigned int)ret != n) {
+		memcpy(msrs, template->msrs, n * sizeof(*msrs));
+		return (int)n;
+	}
+	for (unsigned int i = 0; i < n; i++)
+		if (msrs[i].data != template->msrs[i].data)
+			msrs[changed++] = template->msrs[i];
+	return (int)changed;
+}
+
 static int kvm_reset_msrs(struct kvm_vcpu *vcpu, const struct kvm_template *template)
 {
 	auto_free struct kvm_msr_entry *msrs = new0_array(struct kvm_msr_entry, template->n_msrs);
+	int n;
 	int ret;
 
 	if (!msrs)
 		return -ENOMEM;
-	memcpy(msrs, template->msrs, template->n_msrs * sizeof(*msrs));
-	ret = kvm_msrs_transfer(vcpu->fd, true, msrs, template->n_msrs);
+	n = kvm_msrs_changed(vcpu, template, msrs);
+	if (n < 0)
+		return n;
+	ret = kvm_msrs_transfer(vcpu->fd, true, msrs, (unsigned int)n);
 	if (ret < 0)
 		return ret;
 	/* A new vCPU took each of them, so this cannot be; but it is no reason to stop the guest
 	 * either. */
-	if ((unsigned int)ret < template->n_msrs)
-		log_warn("KVM refused to reset %u of %u MSRs of vCPU %u",
-			template->n_msrs - (unsigned int)ret, template->n_msrs, vcpu->base.id);
+	if (ret < n)
+		log_warn(
+			"KVM refused to reset %d of %d MSRs of vCPU %u", n - ret, n, vcpu->base.id);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/thread.h"
 #include "hv/guest.h"
@@ -14,53 +15,52 @@
 struct kicker {
 	struct thread thread;
 	struct hv_vcpu *vcpu;
-	unsigned int n;
+	bool waits; /* for the answer to each kick */
 	atomic_uint asked;
 	atomic_uint answered;
+	atomic_bool finished; /* only one more kick comes */
 };
 
-static unsigned int kick_count(void)
+static uint64_t now_ns(void)
 {
-	const char *text = getenv("KICKS");
+	struct timespec now;
 
-	return text ? (unsigned int)strtoul(text, NULL, 10) : 20000;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* One kick at a time: each must bring its own answer. */
-static void kick_and_wait(struct thread *thread)
+static void kick(struct thread *thread)
 {
 	struct kicker *kicker = container_of(thread, struct kicker, thread);
+	const char *count = getenv("KICKS");
+	unsigned int n = count ? (unsigned int)strtoul(count, NULL, 10) : 20000;
+	uint64_t end_ns = now_ns() + 500000000;
 
-	for (unsigned int i = 1; i <= kicker->n; i++) {
+	for (unsigned int i = 1; i <= n && (count || now_ns() < end_ns); i++) {
 		atomic_store(&kicker->asked, i);
 		hv_vcpu_kick(kicker->vcpu);
-		while (atomic_load(&kicker->answered) != i)
+		while (kicker->waits && atomic_load(&kicker->answered) != i)
 			sched_yield();
 	}
+	atomic_store(&kicker->finished, true);
+	hv_vcpu_kick(kicker->vcpu);
 }
 
-/* As fast as they go: many coincide, but the last must be seen. */
-static void kick_in_a_row(struct thread *thread)
-{
-	struct kicker *kicker = container_of(thread, struct kicker, thread);
-
-	for (unsigned int i = 1; i <= kicker->n; i++) {
-		atomic_store(&kicker->asked, i);
-		hv_vcpu_kick(kicker->vcpu);
-	}
-}
-
-/* Runs the guest until the last kick was answered. */
-static void answer_kicks(struct hv_vcpu *vcpu, void (*kick)(struct thread *thread))
+/*
+ * Runs the guest until the last kick was answered: of kicks that come one at a time each must bring
+ * its own answer; of those that come as fast as they go many coincide, but the last must be seen.
+ */
+static void answer_kicks(struct hv_vcpu *vcpu, bool one_at_a_time)
 {
 	struct kicker kicker = {
 		.thread = {.name = "kicker", .run = kick},
 		.vcpu = vcpu,
-		.n = kick_count(),
+		.waits = one_at_a_time,
 	};
+	bool finished = false;
 
 	assert_ok(thread_start(&kicker.thread));
-	while (atomic_load(&kicker.answered) != kicker.n) {
+	while (!finished) {
 		struct hv_exit exit;
 
 		assert_int_equal(hv_vcpu_run(vcpu, &exit), 0);
@@ -68,6 +68,7 @@ static void answer_kicks(struct hv_vcpu *vcpu, void (*kick)(struct thread *threa
 			assert_int_equal(exit.reason, HV_EXIT_IO);
 			continue;
 		}
+		finished = atomic_load(&kicker.finished);
 		atomic_store(&kicker.answered, atomic_load(&kicker.asked));
 	}
 	thread_join(&kicker.thread);
@@ -83,8 +84,8 @@ static void kick_guest(const void *code, size_t len, unsigned int id)
 	if (id)
 		assert_ok(hv_vcpu_create(guest.vm, 0, &bsp));
 	vcpu = guest_vcpu(&guest, id);
-	answer_kicks(vcpu, kick_and_wait);
-	answer_kicks(vcpu, kick_in_a_row);
+	answer_kicks(vcpu, true);
+	answer_kicks(vcpu, false);
 	guest_vcpu_free(vcpu);
 	hv_vcpu_free(bsp);
 	guest_free(&guest);
