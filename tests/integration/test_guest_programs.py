@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boots the bare-metal programs of tests/guest, one feature each. They print PASS and power off."""
+import json
+import os
+
+import pytest
+
+import vm
+
+BUILD = os.environ.get("ALIOTH_BUILD", "build/dev")
+
+
+def program(name):
+    return f"{BUILD}/tests/guest/{name}.elf"
+
+
+@pytest.mark.parametrize("entry", ["--kernel", "--pvh"])
+@pytest.mark.parametrize("name", ["hello", "cpuid", "exceptions", "timer", "pci_scan"])
+def test_program(name, entry):
+    status, out, err = vm.run("boot", entry, program(name))
+    assert "PASS" in out, out + err
+    assert status == 0
+
+
+@pytest.mark.parametrize("what", ["ports", "memory"])
+def test_accesses_where_nothing_is(what):
+    status, out, err = vm.run("boot", "--kernel", program("sweep"), "-c", what, timeout=vm.TIMEOUT)
+    assert "PASS" in out, out + err
+    assert status == 0
+
+
+@pytest.mark.parametrize("cpus", [1, 4, 32])
+def test_processors_start(cpus):
+    status, out, err = vm.run("boot", "--kernel", program("smp"), "-c", f"cpus={cpus}", "--cpu", f"count={cpus}",
+                              timeout=vm.TIMEOUT)
+    assert "PASS" in out, out + err
+    assert status == 0
+
+
+@pytest.mark.parametrize("how", ["acpi", "cf9", "kbd"])
+def test_reset_gives_a_new_machine(how):
+    """The program looks for what its earlier life left in memory, an MSR, the serial port and the local APIC."""
+    with vm.VM("boot", "--kernel", program("reset"), "-c", how, "--cpu", "count=4") as machine:
+        for _ in range(10):
+            machine.expect("reset guest: boot")
+        assert b"FAIL" not in machine.output
+
+
+@pytest.mark.parametrize("how", ["acpi", "cf9", "kbd"])
+def test_no_reboot_ends_at_a_reset(how):
+    status, out, err = vm.run("boot", "--no-reboot", "--kernel", program("reset"), "-c", how)
+    assert out.count("reset guest: boot") == 1, out + err
+    assert status == 6
+
+
+def test_triple_fault_has_a_status_of_its_own():
+    status, out, err = vm.run("boot", "--kernel", program("triple_fault"))
+    assert "about to triple-fault" in out
+    assert "triple fault" in err
+    assert status == 5
+
+
+def test_check_says_usable_where_these_run():
+    status, out, _ = vm.run("check", "--json")
+    report = json.loads(out)
+    assert status == 0
+    assert report["usable"] is True
+    assert report["execution"]["guest_loop_ns"] > 0
