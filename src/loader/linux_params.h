@@ -14,6 +14,7 @@
 #define LINUX_EXT_CMDLINE      0x0c8
 #define LINUX_E820_ENTRIES     0x1e8
 #define LINUX_SETUP_SECTS      0x1f1
+#define LINUX_SYSSIZE          0x1f4
 #define LINUX_BOOT_FLAG        0x1fe
 #define LINUX_JUMP             0x201 /* the header ends at 0x202 + this byte */
 #define LINUX_MAGIC            0x202

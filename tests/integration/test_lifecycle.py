@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Power, resets, signals, exit statuses."""
+import signal
+import time
+
+import pytest
+
+from conftest import data
+from vm import VM
+
+QUIET = "console=ttyS0 quiet "
+
+
+def shell(vm):
+    """Waits for the prompt of the guest's shell."""
+    vm.expect("guest ready")
+    vm.expect("# ")
+
+
+@pytest.mark.parametrize("how", ["k", "a", "p"])
+def test_every_reset_register_works(base, how):
+    with VM("boot", *base, "--no-reboot", "--cmdline", f"{QUIET}reboot={how} alioth.run=reboot+-f;sleep+60") as vm:
+        vm.expect("guest ready")
+        assert vm.wait() == 6
+
+
+def test_triple_fault_is_told_apart(base):
+    with VM("-l", "info", "boot", *base, "--cmdline", QUIET + "reboot=t alioth.run=reboot+-f;sleep+60") as vm:
+        vm.expect("guest ready")
+        assert vm.wait() == 5
+
+
+def test_guest_panic_is_told_apart(base):
+    args = list(base)
+    args[args.index("--initramfs") + 1] = data("initramfs-modules")
+    with VM("boot", *args, "--pvpanic", "--cmdline",
+            QUIET + "alioth.run=echo+c>/proc/sysrq-trigger;sleep+60") as vm:
+        vm.expect("guest ready")
+        assert vm.wait() == 4
+
+
+def test_reboots_come_up_again(base):
+    with VM("boot", *base, "--cpu", "count=4", "--cmdline", QUIET + "reboot=k") as vm:
+        for _ in range(3):
+            shell(vm)
+            vm.send("nproc; reboot -f\n")
+            vm.expect("\n4\r?\n")
+        shell(vm)
+        vm.send("poweroff -f\n")
+        assert vm.wait() == 0
+
+
+def test_sigterm_presses_the_power_button_and_a_second_one_ends(base):
+    with VM("boot", *base, "--cmdline", QUIET) as vm:
+        shell(vm)
+        vm.signal(signal.SIGTERM)
+        time.sleep(1)
+        assert vm.process.poll() is None  # this guest has no daemon that listens to the button
+        vm.signal(signal.SIGTERM)
+        assert vm.wait() == 7
+
+
+def test_power_button_reaches_the_guest(base):
+    with VM("boot", *base, "--cmdline", QUIET) as vm:
+        shell(vm)
+        vm.send("cat /dev/input/event0 | head -c 1 | wc -c; poweroff -f\n")
+        time.sleep(1)
+        vm.signal(signal.SIGTERM)
+        vm.expect("\n1\r?\n")
+        assert vm.wait() == 0
+
+
+def test_power_button_times_out(base):
+    with VM("boot", *base, "--power-button-timeout", "1", "--cmdline", QUIET) as vm:
+        shell(vm)
+        vm.signal(signal.SIGINT)
+        assert vm.wait() == 7
+
+
+def test_kill_leaves_nothing_waiting(base):
+    with VM("boot", *base, "--cpu", "count=2", "--cmdline", QUIET) as vm:
+        vm.expect("guest ready")
+        vm.signal(signal.SIGKILL)
+        assert vm.wait() == -signal.SIGKILL
