@@ -29,4 +29,5 @@ fi
 find "$work" -exec touch -h -d @0 {} +
 mkdir -p "$(dirname "$out")"
 (cd "$work" && find . | LC_ALL=C sort | cpio -o -H newc --quiet --reproducible --owner=0:0) >"$out.tmp.$$"
+[ "$(stat -c %s "$out.tmp.$$")" -gt 500000 ] || lab_fail "the archive came out too small"
 mv "$out.tmp.$$" "$out"
