@@ -4,6 +4,7 @@
 #   make                build/dev, with warnings as errors
 #   make demo           a Linux guest to type into (fetches a kernel; KERNEL= and INITRAMFS= override)
 #   make test           everything that CI runs: check, unit tests with sanitizers, integration tests
+#   make test-full      the same guests with every kernel and vCPU count
 #   make check          static checks: format, layers, headers, clang-tidy, cppcheck, shell scripts
 #   make release        build/release/alioth: static, stripped
 #   make fuzz           each fuzzer for FUZZ_SECONDS (60)
@@ -12,7 +13,7 @@
 BUILD ?= build/dev
 FUZZ_SECONDS ?= 60
 
-.PHONY: all deps demo test unit unit-asan unit-tsan integration check release fuzz coverage bench-boot install clean
+.PHONY: all deps demo test test-full unit unit-asan unit-tsan integration check release fuzz coverage bench-boot install clean
 all: deps
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
 	ninja -C $(BUILD)
@@ -39,6 +40,11 @@ unit-tsan:
 	tools/sanitized.sh build/tsan thread
 
 integration: all
+	@tools/deps.sh build test lab
+	ALIOTH_TESTS='not long' tools/integration.sh $(BUILD)
+
+test-full: all
+	@tools/deps.sh build test lab
 	tools/integration.sh $(BUILD)
 
 check: all

@@ -21,7 +21,7 @@ tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch.sh debian12-cloud)" \
 	virtio_pci virtio_blk virtio-rng pvpanic-pci
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
-set -- /usr/bin/python3 -B -m pytest -p no:cacheprovider -q --color=no tests/integration "$@"
+set -- /usr/bin/python3 -B -m pytest -p no:cacheprovider -q --color=no ${ALIOTH_TESTS:+-m "$ALIOTH_TESTS"} tests/integration "$@"
 if "$ALIOTH" check >/dev/null 2>&1; then
 	echo "integration tests: on this machine's KVM"
 	exec "$@"

@@ -131,7 +131,7 @@ static const char *err_repo_path(const char *file)
 
 char *err_format(const struct err *err)
 {
-	struct strbuf sb = STRBUF_INIT(64 * 1024);
+	struct strbuf sb = STRBUF_INIT(KIB(64));
 	const char *text;
 	const char *file;
 	unsigned int n = 0;

@@ -54,7 +54,7 @@ static int raw_transfer(int fd, struct iovec *iov, int n, uint64_t *off, raw_io 
 		if (done < 0)
 			return -errno;
 		first = raw_advance(iov, n, (size_t)done);
-		if (!done && iov[0].iov_len)
+		if (!done && first < n)
 			return -EIO;
 		*off += (uint64_t)done;
 		iov += first;

@@ -338,7 +338,7 @@ static struct err *config_parse_resolved(struct config_parse *parse,
 	const struct config_field *field, struct config_span text, void *object)
 {
 	void *slot = (char *)object + field->offset;
-	uint64_t value;
+	uint64_t value = 0;
 	struct err *err;
 
 	switch (field->kind) {

@@ -16,10 +16,11 @@
 #include "base/log.h"
 #include "base/thread.h"
 
-#define CONSOLE_FLUSH_NS  1000000u /* from the first byte to the write of its batch */
-#define CONSOLE_CLOSE_MS  1000     /* what console_close() waits for a slow reader */
-#define CONSOLE_WRITE_MAX 4096u /* PIPE_BUF: what a descriptor that polls writable takes at once   \
-				 */
+#define CONSOLE_FLUSH_NS 1000000u /* from the first byte to the write of its batch */
+#define CONSOLE_CLOSE_MS 1000     /* what console_close() waits for a slow reader */
+#define CONSOLE_WRITE_MAX                                                                          \
+	4096u /* PIPE_BUF: what a descriptor that polls writable takes at once                     \
+	       */
 
 /* ---- Output ---- */
 
@@ -125,7 +126,7 @@ static void console_flush_or_wait(struct console *console)
 	if (console->out.loop)
 		(void)loop_modify(&console->out, done ? 0 : EPOLLOUT);
 	else if (!done) /* not pollable, yet full: try again later */
-		loop_timer_set(console->loop, &console->flush_timer, 10 * CONSOLE_FLUSH_NS);
+		loop_timer_set(console->loop, &console->flush_timer, 10ull * CONSOLE_FLUSH_NS);
 }
 
 static bool console_is_empty(struct console *console)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every emulated device is to the machine: a name and a life. Embedded in the device's own struct.
+ * What every emulated device is to the machine: a name and a life. Embedded in the device's own
+ * struct.
  */
 #pragma once
 
@@ -11,7 +12,8 @@ struct device;
 struct device_ops {
 	/* Power-on state. No vCPU runs; returns when no I/O is in flight any more. [main] */
 	void (*reset)(struct device *dev);
-	/* Stops touching guest memory and raising interrupts, until resume; NULL: nothing to do. [main] */
+	/* Stops touching guest memory and raising interrupts, until resume; NULL: nothing to do.
+	 * [main] */
 	void (*quiesce)(struct device *dev);
 	void (*resume)(struct device *dev);
 	/* Stops everything and frees the object. [main] */
@@ -20,7 +22,7 @@ struct device_ops {
 
 struct device {
 	const struct device_ops *ops;
-	const char *name; /* owned by the device */
+	const char *name;    /* owned by the device */
 	struct device *next; /* the machine's list, in order of creation */
 };
 

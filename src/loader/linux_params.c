@@ -37,8 +37,10 @@ static struct err *linux_setup_check(const uint8_t *h, uint64_t size, struct lin
 	setup->code_size = size - setup->code_offset;
 	/* syssize counts paragraphs; protocol 2.04 and newer fill in all 32 bits. */
 	if (setup->code_size < (uint64_t)load_le32(h + LINUX_SYSSIZE) * 16)
-		return err_new(ENOEXEC, "The bzImage is truncated: %llu bytes of %llu", (unsigned long long)size,
-			(unsigned long long)(setup->code_offset + (uint64_t)load_le32(h + LINUX_SYSSIZE) * 16));
+		return err_new(ENOEXEC, "The bzImage is truncated: %llu bytes of %llu",
+			(unsigned long long)size,
+			(unsigned long long)(setup->code_offset +
+					     (uint64_t)load_le32(h + LINUX_SYSSIZE) * 16));
 	return NULL;
 }
 

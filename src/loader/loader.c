@@ -104,6 +104,7 @@ struct err *loader_open(const struct loader_options *options, struct loader **re
 	loader->initramfs.fd = -1;
 	loader->pvh = options->pvh;
 	loader->unpack = options->unpack;
+	loader->kaslr = !loader_has_word(options->cmdline ? options->cmdline : "", "nokaslr");
 	loader->kernel_path = strdup(options->kernel);
 	loader->cmdline = strdup(options->cmdline ? options->cmdline : "");
 	loader->cache = options->cache ? strdup(options->cache) : NULL;
@@ -115,7 +116,6 @@ struct err *loader_open(const struct loader_options *options, struct loader **re
 		loader_free(loader);
 		return err;
 	}
-	loader->kaslr = !loader_has_word(loader->cmdline, "nokaslr");
 	*ret_loader = loader;
 	return NULL;
 }

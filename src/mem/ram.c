@@ -205,7 +205,7 @@ bool ram_contains(const struct ram *ram, uint64_t gpa, uint64_t len)
 	if (add_overflows(gpa, len, &end))
 		return false;
 	while (len) {
-		uint64_t n;
+		uint64_t n = 0;
 
 		if (!ram_span(map, gpa, len, &n))
 			return false;
@@ -221,7 +221,7 @@ int ram_read(const struct ram *ram, uint64_t gpa, void *dst, size_t len)
 	uint8_t *to = dst;
 
 	while (len) {
-		uint64_t n;
+		uint64_t n = 0;
 		const uint8_t *from = ram_span(map, gpa, len, &n);
 
 		if (!from)
@@ -240,7 +240,7 @@ int ram_write(const struct ram *ram, uint64_t gpa, const void *src, size_t len)
 	const uint8_t *from = src;
 
 	while (len) {
-		uint64_t n;
+		uint64_t n = 0;
 		uint8_t *to = ram_span(map, gpa, len, &n);
 
 		if (!to)
@@ -258,7 +258,7 @@ int ram_fill(const struct ram *ram, uint64_t gpa, uint8_t byte, size_t len)
 	const struct ram_map *map = ram_map(ram);
 
 	while (len) {
-		uint64_t n;
+		uint64_t n = 0;
 		uint8_t *to = ram_span(map, gpa, len, &n);
 
 		if (!to)
@@ -275,7 +275,7 @@ int ram_read_file(const struct ram *ram, uint64_t gpa, int fd, uint64_t off, siz
 	const struct ram_map *map = ram_map(ram);
 
 	while (len) {
-		uint64_t n;
+		uint64_t n = 0;
 		uint8_t *to = ram_span(map, gpa, len, &n);
 		int ret = to ? fd_pread_full(fd, to, n, off) : -EFAULT;
 
@@ -292,7 +292,7 @@ int ram_map_file(struct ram *ram, uint64_t gpa, int fd, uint64_t off, uint64_t l
 {
 	const struct ram_map *map = ram_map(ram);
 	uint64_t whole = align_up(len, RAM_PAGE_SIZE);
-	uint64_t n;
+	uint64_t n = 0;
 	uint8_t *to;
 
 	if (!len)
@@ -314,7 +314,7 @@ int ram_iov(const struct ram *ram, uint64_t gpa, uint64_t len, struct iovec *iov
 	int count = 0;
 
 	while (len) {
-		uint64_t n;
+		uint64_t n = 0;
 		uint8_t *p = ram_span(map, gpa, len, &n);
 
 		if (!p)
@@ -331,7 +331,7 @@ int ram_iov(const struct ram *ram, uint64_t gpa, uint64_t len, struct iovec *iov
 int ram_window_init(const struct ram *ram, uint64_t gpa, uint64_t len, uint64_t align,
 	struct ram_window *ret_window)
 {
-	uint64_t n;
+	uint64_t n = 0;
 	uint8_t *p = ram_span(ram_map(ram), gpa, len, &n);
 
 	if (!p || n != len || gpa & (align - 1))

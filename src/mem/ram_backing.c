@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/fd.h"
 #include "base/log.h"
 
 #ifndef MFD_HUGE_SHIFT
@@ -34,20 +36,21 @@ static unsigned int ram_huge_shift(uint64_t hugetlb)
 /* Huge pages of this size that nobody uses, or 0 if that cannot be read. */
 static unsigned long long ram_free_huge_pages(uint64_t hugetlb)
 {
-	unsigned long long n = 0;
 	char path[96];
-	FILE *f;
+	char text[32] = {0};
+	int fd;
+	int ret;
 
 	(void)snprintf(path, sizeof(path),
 		"/sys/kernel/mm/hugepages/hugepages-%llukB/free_hugepages",
 		(unsigned long long)(hugetlb >> 10));
-	f = fopen(path, "re");
-	if (!f)
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
 		return 0;
-	if (fscanf(f, "%llu", &n) != 1)
-		n = 0;
-	(void)fclose(f);
-	return n;
+	ret = fd_read_full(
+		fd, text, sizeof(text) - 1); /* shorter than that: an early end is expected */
+	close(fd);
+	return ret && ret != -ENODATA ? 0 : strtoull(text, NULL, 10);
 }
 
 static struct err *ram_explain(const struct ram_options *options, uint64_t size, int code)

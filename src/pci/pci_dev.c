@@ -99,7 +99,7 @@ static struct bus *pci_bar_bus(const struct pci_dev *dev, const struct pci_bar *
 
 static uint64_t pci_bar_address(const struct pci_dev *dev, unsigned int i)
 {
-	const uint8_t *reg = dev->config + PCI_BAR0 + i * 4;
+	const uint8_t *reg = dev->config + PCI_BAR0 + (size_t)i * 4;
 
 	if (dev->bars[i].type == PCI_BAR_IO)
 		return load_le32(reg) & ~0x3u;
@@ -110,7 +110,7 @@ static uint64_t pci_bar_address(const struct pci_dev *dev, unsigned int i)
 
 void pci_dev_set_bar_address(struct pci_dev *dev, unsigned int i, uint64_t addr)
 {
-	uint8_t *reg = dev->config + PCI_BAR0 + i * 4;
+	uint8_t *reg = dev->config + PCI_BAR0 + (size_t)i * 4;
 
 	store_le32(reg, (uint32_t)addr | (load_le32(reg) & 0xf));
 	if (pci_bar_is_64(&dev->bars[i]))

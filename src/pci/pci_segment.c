@@ -44,7 +44,7 @@ static void pci_config_write(
 /* How many bytes from off on belong to one naturally aligned access of at most `size`. */
 static unsigned int pci_piece(unsigned int off, unsigned int size)
 {
-	unsigned int piece = MIN(size, 4u);
+	unsigned int piece = size >= 4 ? 4 : size >= 2 ? 2 : 1;
 
 	while (off % piece)
 		piece /= 2;

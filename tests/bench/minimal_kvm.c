@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The least that a program can do to enter a guest: the yardstick of `make bench-boot`. 128 MiB of RAM, split
- * irqchip, one vCPU with the host's CPUID, long enough to reach the first KVM_RUN; the guest executes HLT.
+ * The least that a program can do to enter a guest: the yardstick of `make bench-boot`. 128 MiB of
+ * RAM, split irqchip, one vCPU with the host's CPUID, long enough to reach the first KVM_RUN; the
+ * guest executes HLT.
  */
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -36,8 +37,8 @@ int main(void)
 		return 1;
 	ram[0x1000] = 0xf4; /* hlt */
 	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
-	run = mmap(NULL, (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE, MAP_SHARED,
-		vcpu, 0);
+	run = mmap(NULL, (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
+		MAP_SHARED, vcpu, 0);
 	if (vcpu < 0 || run == MAP_FAILED || ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid) ||
 		ioctl(vcpu, KVM_SET_CPUID2, &cpuid) || ioctl(vcpu, KVM_GET_SREGS, &sregs))
 		return 2;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs each file of the corpus folders named on the command line through a fuzz target, so that every
- * build, sanitizers or not, replays what fuzzing found.
+ * Runs each file of the corpus folders named on the command line through a fuzz target, so that
+ * every build, sanitizers or not, replays what fuzzing found.
  */
 #include <dirent.h>
 #include <fcntl.h>

@@ -96,7 +96,8 @@ def test_hypervisor_that_is_not_there():
 
 
 def test_memory_that_the_host_does_not_have():
-    fails(1, "more than the host has", "--kernel", data("debian12-cloud.bzImage"), "--memory", "size=64T")
+    fails(1, "more than the host has", "--kernel", data("debian12-cloud.bzImage"), "--memory", "size=512G")
+    fails(1, "address bits", "--kernel", data("debian12-cloud.bzImage"), "--memory", "size=8192T")
     fails(1, "huge pages", "--kernel", data("debian12-cloud.bzImage"), "--memory", "size=4G,hugetlb=1G")
 
 

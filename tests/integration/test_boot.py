@@ -17,26 +17,31 @@ def boots(args, cpus):
         return vm.error_text()
 
 
+# Each kernel takes its time in the lab: the first one in every run, the others in the long run.
+ALL = [KERNELS[0]] + [pytest.param(k, marks=pytest.mark.long) for k in KERNELS[1:]]
+CPU_COUNTS = [1, pytest.param(4, marks=pytest.mark.long)]
+
+
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("cpus", [1, 4])
+@pytest.mark.parametrize("cpus", CPU_COUNTS)
 def test_bzimage_unpacked_by_the_host(kernel, cpus):
     assert "Unpacked the kernel on the host" in boots(["--kernel", data(kernel + ".bzImage")], cpus)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", ALL)
 def test_bzimage_unpacked_by_the_guest(kernel):
     log = boots(["--kernel", data(kernel + ".bzImage"), "--kernel-unpack", "guest"], 1)
     assert "unpacks its kernel itself" in log
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("cpus", [1, 4])
+@pytest.mark.parametrize("kernel", ALL)
+@pytest.mark.parametrize("cpus", CPU_COUNTS)
 def test_vmlinux(kernel, cpus):
     boots(["--kernel", data(kernel + ".vmlinux")], cpus)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("cpus", [1, 4])
+@pytest.mark.parametrize("kernel", ALL)
+@pytest.mark.parametrize("cpus", CPU_COUNTS)
 def test_pvh(kernel, cpus):
     boots(["--pvh", data(kernel + ".vmlinux")], cpus)
 
@@ -62,8 +67,9 @@ def test_nokaslr_is_respected():
         assert "physical 0x1000000, virtual displacement 0" in vm.error_text()
 
 
-@pytest.mark.parametrize("memory", ["size=128M", "size=3G", "size=512M,backend=memfd", "size=512M,shared=on",
-                                    "size=512M,thp=on,prealloc=on"])
+@pytest.mark.parametrize("memory", ["size=128M"] + [
+    pytest.param(m, marks=pytest.mark.long) for m in ("size=3G", "size=512M,backend=memfd", "size=512M,shared=on",
+                                                      "size=512M,thp=on,prealloc=on")])
 def test_memory(memory):
     with VM("boot", "--kernel", data("debian12-cloud.bzImage"), "--initramfs", data("initramfs"), "--memory", memory,
             "--cmdline", QUIET + "alioth.run=grep+MemTotal+/proc/meminfo") as vm:

@@ -13,8 +13,9 @@ static void test_chain_prints_innermost_first(void **state)
 	err = err_wrap(err, "Failed to create a device");
 	assert_int_equal(err_code(err), ENOENT);
 	text = err_format(err);
-	assert_non_null(strstr(text, "Error: Failed to create a device\n0: No such file or directory (os error 2)\n"
-				     "1: Cannot access file \"/x\", at "));
+	assert_non_null(strstr(text,
+		"Error: Failed to create a device\n0: No such file or directory (os error 2)\n"
+		"1: Cannot access file \"/x\", at "));
 	assert_non_null(strstr(text, "\n3: Failed to create a device, at "));
 	free(text);
 	err_free(err);

@@ -12,7 +12,8 @@ struct test_sink {
 	char last[256];
 };
 
-static void test_sink_write(struct log_sink *sink, enum log_level level, const char *module, const char *text)
+static void test_sink_write(
+	struct log_sink *sink, enum log_level level, const char *module, const char *text)
 {
 	struct test_sink *t = container_of(sink, struct test_sink, base);
 
