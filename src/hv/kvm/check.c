@@ -91,8 +91,7 @@ struct err *kvm_check_device(int dev_fd, struct hv_caps *ret_caps)
 				need->name, need->use, need->since);
 	}
 	/* The fallbacks are those of the KVM documentation. */
-	caps.max_vcpus =
-		kvm_limit(dev_fd, KVM_CAP_MAX_VCPUS, kvm_limit(dev_fd, KVM_CAP_NR_VCPUS, 4));
+	caps.max_vcpus = kvm_limit(dev_fd, KVM_CAP_MAX_VCPUS, 4);
 	caps.max_vcpu_ids = kvm_limit(dev_fd, KVM_CAP_MAX_VCPU_ID, caps.max_vcpus);
 	caps.max_slots = kvm_limit(dev_fd, KVM_CAP_NR_MEMSLOTS, 32);
 	caps.max_irq_routes = kvm_limit(dev_fd, KVM_CAP_IRQ_ROUTING, 1024);
