@@ -201,28 +201,39 @@ static int kvm_gsi_alloc_locked(struct kvm_vm *vm, unsigned int *ret_gsi)
 	return -ENOSPC;
 }
 
+static void kvm_irqfd_link_locked(
+	struct kvm_vm *vm, struct kvm_vm_irqfd *irqfd, unsigned int gsi, int fd)
+{
+	irqfd->base.ops = &kvm_irqfd_ops;
+	irqfd->base.fd = fd;
+	irqfd->vm = vm;
+	irqfd->gsi = gsi;
+	irqfd->next = vm->irqfds;
+	vm->irqfds = irqfd;
+}
+
 struct err *kvm_vm_irqfd_create(struct hv_vm *base, struct hv_irqfd **ret_irqfd)
 {
 	struct kvm_vm *vm = kvm_vm_of(base);
 	auto_close int fd = fd_eventfd();
-	auto_free struct kvm_vm_irqfd *irqfd = new0(struct kvm_vm_irqfd);
+	struct kvm_vm_irqfd *irqfd;
+	unsigned int gsi;
 	int ret;
 
 	if (fd < 0)
 		return err_new(-fd, "Cannot make an eventfd for an interrupt");
+	irqfd = new0(struct kvm_vm_irqfd);
 	if (!irqfd)
 		return err_new(ENOMEM, "Cannot make an interrupt");
 	auto_lock(&vm->irq_lock);
-	ret = kvm_gsi_alloc_locked(vm, &irqfd->gsi);
-	if (ret < 0)
+	ret = kvm_gsi_alloc_locked(vm, &gsi);
+	if (ret < 0) {
+		free(irqfd);
 		return err_new(-ret,
 			"The virtual machine has no interrupt routes left (at most %u)",
 			MIN(vm->base.caps.max_irq_routes, KVM_ROUTES_MAX));
-	irqfd->base.ops = &kvm_irqfd_ops;
-	irqfd->base.fd = steal_fd(&fd);
-	irqfd->vm = vm;
-	irqfd->next = vm->irqfds;
-	vm->irqfds = irqfd;
-	*ret_irqfd = &steal_ptr(&irqfd)->base;
+	}
+	kvm_irqfd_link_locked(vm, irqfd, gsi, steal_fd(&fd));
+	*ret_irqfd = &irqfd->base;
 	return NULL;
 }

@@ -193,15 +193,17 @@ static const struct hv_vcpu_ops kvm_vcpu_ops = {
 
 struct err *kvm_vcpu_create(struct hv_vm *vm, unsigned int id, struct hv_vcpu **ret_vcpu)
 {
-	auto_free struct kvm_vcpu *vcpu = new0(struct kvm_vcpu);
+	auto_close int fd = kvm_create_vcpu(kvm_vm_of(vm)->fd, id);
+	struct kvm_vcpu *vcpu;
 
+	if (fd < 0)
+		return err_new(-fd, "KVM cannot make vCPU %u", id);
+	vcpu = new0(struct kvm_vcpu);
 	if (!vcpu)
 		return err_new(ENOMEM, "Cannot make vCPU %u", id);
 	vcpu->base = (struct hv_vcpu){.ops = &kvm_vcpu_ops, .vm = vm, .id = id};
-	vcpu->fd = kvm_create_vcpu(kvm_vm_of(vm)->fd, id);
-	if (vcpu->fd < 0)
-		return err_new(-vcpu->fd, "KVM cannot make vCPU %u", id);
+	vcpu->fd = steal_fd(&fd);
 	pthread_mutex_init(&vcpu->bind_lock, NULL);
-	*ret_vcpu = &steal_ptr(&vcpu)->base;
+	*ret_vcpu = &vcpu->base;
 	return NULL;
 }
