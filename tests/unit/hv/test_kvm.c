@@ -251,6 +251,31 @@ static void test_vcpu_id_limit(void **state)
 	hv_vm_free(vm);
 }
 
+/* Nothing is shared between two machines of one process. */
+static void test_two_machines(void **state)
+{
+	static const uint8_t code[2][4] = {{0xe6, 0x11, 0xe6, 0x12}, {0xe6, 0x21, 0xe6, 0x22}};
+	struct hv_vcpu *vcpus[2];
+	struct guest guests[2];
+	struct hv_exit exit;
+
+	for (int i = 0; i < 2; i++) {
+		guest_create(&guests[i], code[i], sizeof(code[i]));
+		vcpus[i] = guest_vcpu(&guests[i], 0);
+	}
+	expect_io(vcpus[0], &exit, 0x11, true);
+	expect_io(vcpus[1], &exit, 0x21, true);
+	hv_vcpu_kick(vcpus[0]);
+	expect_io(vcpus[1], &exit, 0x22, true);
+	assert_int_equal(hv_vcpu_run(vcpus[0], &exit), 0);
+	assert_int_equal(exit.reason, HV_EXIT_KICKED);
+	expect_io(vcpus[0], &exit, 0x12, true);
+	for (int i = 0; i < 2; i++) {
+		guest_vcpu_free(vcpus[i]);
+		guest_free(&guests[i]);
+	}
+}
+
 static void test_caps(void **state)
 {
 	struct guest guest;
@@ -279,6 +304,7 @@ int main(void)
 		cmocka_unit_test(test_memory_arguments),
 		cmocka_unit_test(test_no_device),
 		cmocka_unit_test(test_vcpu_id_limit),
+		cmocka_unit_test(test_two_machines),
 		cmocka_unit_test(test_caps),
 	};
 
