@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -173,6 +174,19 @@ static void boot_serve_signal(struct alioth_vm *vm, int fd, unsigned int *count)
 		alioth_error_free(alioth_vm_power_button(vm));
 }
 
+/*
+ * Most of the program's code has done its work by now. Its pages go back to the page cache; what is
+ * needed again comes from there.
+ */
+static void boot_forget_code(void)
+{
+	extern const char __executable_start, __etext;
+	uintptr_t start = (uintptr_t)&__executable_start & ~(uintptr_t)4095;
+	uintptr_t end = (uintptr_t)&__etext & ~(uintptr_t)4095;
+
+	(void)madvise((void *)start, end - start, MADV_DONTNEED);
+}
+
 static int boot_wait(struct alioth_vm *vm, int signals)
 {
 	static const int statuses[] = {
@@ -218,6 +232,7 @@ static int boot_run(
 	boot_vm = vm;
 	boot_catch_fatal_signals();
 	error = alioth_vm_boot(vm);
+	boot_forget_code();
 	status = error ? cli_print_error(error, CLI_FAILED) : boot_wait(vm, signals);
 	boot_vm = NULL;
 	alioth_vm_free(vm);
