@@ -57,7 +57,7 @@ static uint64_t pci_ecam_read(struct io_region *region, uint64_t off, unsigned i
 	struct pci_segment *s = container_of(region, struct pci_segment, ecam);
 	uint64_t value = 0;
 
-	for (unsigned int i = 0; i < size;) {
+	for (unsigned int i = 0; i < size && i < sizeof(value);) {
 		unsigned int reg = (unsigned int)((off + i) & 0xfff);
 		unsigned int piece = pci_piece(reg, size - i);
 		uint64_t mask = piece == 4 ? UINT32_MAX : (1u << (piece * 8)) - 1;
