@@ -14,7 +14,6 @@ share() {
 }
 mkdir -p /host
 share host /host cache=loose,ro || echo "LAB: cannot mount the outer file system"
-mount -t tmpfs none /host/tmp
 mount -t tmpfs none /host/run
 mount --bind /dev /host/dev
 mkdir -p /dev/shm /dev/pts /dev/hugepages
@@ -26,7 +25,7 @@ mount -t sysfs none /host/sys
 mount -t tracefs none /host/sys/kernel/tracing
 share job /host/mnt rw || echo "LAB: cannot mount the job"
 ifconfig lo up
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=linux
+export TMPDIR=/dev/shm PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=linux
 stty raw -echo </dev/hvc0
 if [ -e /host/mnt/interactive ]; then
 	busybox setsid busybox cttyhack busybox chroot /host /bin/sh /mnt/run </dev/hvc0 >/dev/hvc0 2>&1
