@@ -4,7 +4,7 @@
  * Specification 3.0, chapter 6; PCI Express Base Specification (ECAM, 7.2.2).
  *
  * Theory of operation. A `pci_dev` has 256 bytes of configuration space with a write mask and a
- * write-1-to- clear mask a byte, so that every access width and alignment is handled by one loop. A
+ * write-1-to-clear mask a byte, so that every access width and alignment is handled by one loop. A
  * device declares its BARs and capabilities before pci_bus_add(). The host side gives each BAR its
  * first address (board); the guest may move it: a BAR is live on the MMIO or port bus only while
  * the command register enables its space and the address is sane; otherwise it answers nothing. All
@@ -94,8 +94,8 @@ void pci_dev_add_bar(struct pci_dev *dev, unsigned int bar, enum pci_bar_type ty
  * room. */
 uint8_t must_check pci_dev_add_cap(struct pci_dev *dev, uint8_t id, const void *body, uint8_t len);
 
-bool pci_dev_bus_master(const struct pci_dev *dev);
-/* Level of INTx; respects the interrupt-disable bit; keeps the status bit. [any] */
+/* Level of INTx; the pin shows it unless the guest disabled it or enabled MSI-X, the status bit
+ * always. [any] */
 void pci_dev_set_intx(struct pci_dev *dev, bool level);
 
 /*

@@ -133,32 +133,68 @@ static bool pci_bar_allowed(const struct pci_dev *dev, const struct pci_bar *bar
 	       pci_inside(addr, bar->size, w->mem64_base, w->mem64_end);
 }
 
-static void pci_update_bar(struct pci_dev *dev, unsigned int i)
+/* Where the guest wants the BAR; false: nowhere. */
+static bool pci_bar_wanted(const struct pci_dev *dev, unsigned int i, uint64_t *ret_addr)
 {
-	struct pci_bar *bar = &dev->bars[i];
+	const struct pci_bar *bar = &dev->bars[i];
 	uint16_t enable = bar->type == PCI_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
-	uint64_t addr = pci_bar_address(dev, i);
-	bool live =
-		load_le16(dev->config + PCI_COMMAND) & enable && pci_bar_allowed(dev, bar, addr);
 
-	if (live == bar->live && (!live || addr == bar->region.base))
-		return;
-	if (live)
-		live = !bus_enable(pci_bar_bus(dev, bar), &bar->region, addr);
-	else
-		bus_disable(pci_bar_bus(dev, bar), &bar->region);
-	bar->live = live;
-	log_debug("%s: BAR %u %s %#llx", dev->device.name, i,
-		live ? "at" : "is off, was programmed to", (unsigned long long)addr);
-	if (dev->ops && dev->ops->bar_changed)
-		dev->ops->bar_changed(dev, i, live, addr);
+	*ret_addr = pci_bar_address(dev, i);
+	return load_le16(dev->config + PCI_COMMAND) & enable &&
+	       pci_bar_allowed(dev, bar, *ret_addr);
 }
 
-void pci_dev_update_bars(struct pci_dev *dev)
+/* true if the BAR left the place where it answered. */
+static bool pci_update_bar(struct pci_dev *dev, unsigned int i)
 {
+	struct pci_bar *bar = &dev->bars[i];
+	bool was_live = bar->live;
+	uint64_t addr;
+	bool wanted = pci_bar_wanted(dev, i, &addr);
+
+	if (wanted == was_live && (!wanted || addr == bar->region.base))
+		return false;
+	if (wanted)
+		bar->live = !bus_enable(pci_bar_bus(dev, bar), &bar->region, addr);
+	else
+		bus_disable(pci_bar_bus(dev, bar), &bar->region);
+	bar->live &= wanted;
+	if (wanted && !bar->live)
+		dev->segment->has_blocked_bars = true;
+	if (!was_live && !bar->live)
+		return false;
+	log_debug("%s: BAR %u %s %#llx", dev->device.name, i,
+		bar->live ? "at" : "is off, was programmed to", (unsigned long long)addr);
+	if (dev->ops && dev->ops->bar_changed)
+		dev->ops->bar_changed(dev, i, bar->live, addr);
+	return was_live;
+}
+
+static bool pci_update_own_bars(struct pci_dev *dev)
+{
+	bool left = false;
+
 	for (unsigned int i = 0; i < PCI_NUM_BARS; i++) {
 		if (dev->bars[i].type != PCI_BAR_NONE)
-			pci_update_bar(dev, i);
+			left |= pci_update_bar(dev, i);
+	}
+	return left;
+}
+
+/*
+ * A guest that exchanges two BARs puts one over the other for a moment. The one that had to give
+ * way comes back when the place is free. (What comes back leaves no place: one round is enough.)
+ */
+void pci_dev_update_bars(struct pci_dev *dev)
+{
+	struct pci_segment *s = dev->segment;
+
+	if (!pci_update_own_bars(dev) || !s->has_blocked_bars)
+		return;
+	s->has_blocked_bars = false;
+	for (size_t i = 0; i < ARRAY_SIZE(s->devs); i++) {
+		if (s->devs[i])
+			(void)pci_update_own_bars(s->devs[i]);
 	}
 }
 
@@ -191,16 +227,17 @@ void pci_dev_unregister_bars(struct pci_dev *dev)
 
 /* ---- INTx ---- */
 
-static void pci_update_intx_locked(struct pci_dev *dev)
+void pci_dev_update_intx_locked(struct pci_dev *dev)
 {
-	irq_line_set(dev->intx, dev->intx_level && !dev->intx_disabled);
+	irq_line_set(dev->intx,
+		dev->intx_level && !dev->intx_disabled && !pci_msix_is_enabled_locked(dev));
 }
 
 void pci_dev_set_intx(struct pci_dev *dev, bool level)
 {
 	auto_lock(&dev->irq_lock);
 	dev->intx_level = level;
-	pci_update_intx_locked(dev);
+	pci_dev_update_intx_locked(dev);
 }
 
 static void pci_command_written(struct pci_dev *dev)
@@ -208,12 +245,7 @@ static void pci_command_written(struct pci_dev *dev)
 	pci_dev_update_bars(dev);
 	auto_lock(&dev->irq_lock);
 	dev->intx_disabled = load_le16(dev->config + PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE;
-	pci_update_intx_locked(dev);
-}
-
-bool pci_dev_bus_master(const struct pci_dev *dev)
-{
-	return load_le16(dev->config + PCI_COMMAND) & PCI_COMMAND_MASTER;
+	pci_dev_update_intx_locked(dev);
 }
 
 /* ---- Configuration space ---- */

@@ -40,9 +40,11 @@ struct pci_segment {
 	unsigned int n;            /* devices added */
 	struct pci_dev *devs[256]; /* before place: by order; afterwards by slot << 3 | function */
 	bool placed;
+	bool has_blocked_bars; /* some BAR may be off because another was in its place */
 };
 
-/* One access to configuration space, 1, 2 or 4 bytes inside a dword. Segment lock held. */
+/* One access to configuration space, 1, 2 or 4 bytes inside a dword, at any offset. Segment lock
+ * held. */
 uint32_t pci_dev_config_read(struct pci_dev *dev, unsigned int off, unsigned int size);
 void pci_dev_config_write(struct pci_dev *dev, unsigned int off, unsigned int size, uint32_t value);
 /* BAR addresses and command register as they are now, to the buses. Segment lock held, or no vCPU
@@ -53,7 +55,11 @@ struct err *must_check pci_dev_register_bars(struct pci_dev *dev);
 void pci_dev_unregister_bars(struct pci_dev *dev);
 void pci_dev_set_bar_address(struct pci_dev *dev, unsigned int bar, uint64_t addr);
 
-/* The message control register was written. Segment lock held. */
+/* What the function's pin shows, after a change of what it depends on. irq_lock held. */
+void pci_dev_update_intx_locked(struct pci_dev *dev);
+
+/* The message control register may have been written. Segment lock held. */
 void pci_msix_config_written(struct pci_dev *dev);
+bool pci_msix_is_enabled_locked(const struct pci_dev *dev);
 void pci_msix_reset(struct pci_dev *dev);
 void pci_msix_free(struct pci_dev *dev);

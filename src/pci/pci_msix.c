@@ -137,15 +137,22 @@ static void msix_store(const struct msix_vector *v, uint8_t entry[MSIX_ENTRY_SIZ
 	store_le32(entry + 12, v->masked ? MSIX_ENTRY_MASKED : 0);
 }
 
-static uint64_t msix_read_pba(struct pci_dev *dev, uint64_t at, unsigned int size)
+/* What came through the eventfd while nothing took it from there counts as pending. */
+static bool msix_is_pending(const struct pci_msix *msix, struct msix_vector *v)
 {
-	struct pci_msix *msix = dev->msix;
+	if (v->irqfd && msix_is_blocked(msix, v) && hv_irqfd_take(v->irqfd))
+		v->pending = true;
+	return v->pending;
+}
+
+static uint64_t msix_read_pba(struct pci_msix *msix, uint64_t at, unsigned int size)
+{
 	uint64_t value = 0;
 
 	for (unsigned int bit = 0; bit < size * 8; bit++) {
 		uint64_t i = at * 8 + bit;
 
-		if (i < msix->n && msix->vectors[i].pending)
+		if (i < msix->n && msix_is_pending(msix, &msix->vectors[i]))
 			value |= 1ull << bit;
 	}
 	return value;
@@ -172,7 +179,7 @@ bool pci_msix_read(struct pci_dev *dev, uint64_t off, unsigned int size, uint64_
 	}
 	if (!msix_in_pba(dev->msix, off, size))
 		return false;
-	*ret_value = msix_read_pba(dev, off - dev->msix->pba_off, size);
+	*ret_value = msix_read_pba(dev->msix, off - dev->msix->pba_off, size);
 	return true;
 }
 
@@ -218,18 +225,22 @@ void pci_msix_config_written(struct pci_dev *dev)
 		return;
 	msix->enabled = enabled;
 	msix->masked = masked;
+	pci_dev_update_intx_locked(dev);
 	for (unsigned int i = 0; i < msix->n; i++)
 		msix_update(msix, &msix->vectors[i]);
+}
+
+bool pci_msix_is_enabled_locked(const struct pci_dev *dev)
+{
+	return dev->msix && dev->msix->enabled;
 }
 
 bool pci_msix_enabled(const struct pci_dev *dev)
 {
 	struct pci_dev *d = (struct pci_dev *)(uintptr_t)dev; /* for the lock only */
 
-	if (!d->msix)
-		return false;
 	auto_lock(&d->irq_lock);
-	return d->msix->enabled;
+	return pci_msix_is_enabled_locked(d);
 }
 
 void pci_msix_signal(struct pci_dev *dev, unsigned int vector)
@@ -239,8 +250,10 @@ void pci_msix_signal(struct pci_dev *dev, unsigned int vector)
 	if (!msix || vector >= msix->n)
 		return;
 	auto_lock(&dev->irq_lock);
+	if (!msix->enabled)
+		return;
 	if (msix_is_blocked(msix, &msix->vectors[vector]))
-		msix->vectors[vector].pending = msix->enabled;
+		msix->vectors[vector].pending = true;
 	else
 		msix_deliver(msix, &msix->vectors[vector]);
 }
