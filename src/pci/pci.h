@@ -59,7 +59,7 @@ struct pci_dev {
 	struct pci_msix *msix;       /* NULL without MSI-X; owned */
 	struct irq_line *intx;       /* routed by the board; NULL without INTx */
 	uint8_t bus, slot, function;
-	uint8_t next_cap; /* where the next capability goes */
+	uint16_t next_cap; /* where the next capability goes; PCI_CONFIG_SIZE: nowhere */
 	struct pci_bar bars[PCI_NUM_BARS];
 	uint8_t config[PCI_CONFIG_SIZE];
 	uint8_t wmask[PCI_CONFIG_SIZE];        /* bits that the guest may change */

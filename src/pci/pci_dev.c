@@ -74,20 +74,20 @@ void pci_dev_add_bar(struct pci_dev *dev, unsigned int bar, enum pci_bar_type ty
 
 uint8_t pci_dev_add_cap(struct pci_dev *dev, uint8_t id, const void *body, uint8_t len)
 {
-	uint8_t at = dev->next_cap;
+	uint16_t at = dev->next_cap;
 	uint8_t *link = &dev->config[PCI_CAPABILITIES];
 
 	if (len < 2 || len > PCI_CONFIG_SIZE - at)
 		return 0;
 	while (*link)
 		link = &dev->config[*link + 1];
-	*link = at;
+	*link = (uint8_t)at;
 	memcpy(dev->config + at, body, len);
 	dev->config[at] = id;
 	dev->config[at + 1] = 0;
 	dev->config[PCI_STATUS] |= PCI_STATUS_CAPABILITIES;
-	dev->next_cap = (uint8_t)align_up((uint64_t)at + len, 4);
-	return at;
+	dev->next_cap = (uint16_t)align_up((uint64_t)at + len, 4);
+	return (uint8_t)at;
 }
 
 /* ---- BARs ---- */

@@ -94,19 +94,21 @@ static void msix_deliver(struct pci_msix *msix, const struct msix_vector *v)
 		(void)hv_vm_signal_msi(msix->vm, v->addr, v->data);
 }
 
-/* The vector's mask or message, or a mask of all, changed. */
+/*
+ * The vector's mask or message, or a mask of all, changed. An eventfd is given its route last, so
+ * that a pending bit and what it held itself become one interrupt; when no route is to be had it
+ * keeps both.
+ */
 static void msix_update(struct pci_msix *msix, struct msix_vector *v)
 {
 	bool blocked = msix_is_blocked(msix, v);
 
-	if (v->irqfd && blocked)
+	if (v->pending && !blocked) {
+		v->pending = false;
+		msix_deliver(msix, v);
+	}
+	if (v->irqfd && (blocked || hv_irqfd_route(v->irqfd, v->addr, v->data)))
 		hv_irqfd_unroute(v->irqfd);
-	else if (v->irqfd && hv_irqfd_route(v->irqfd, v->addr, v->data))
-		return; /* no route to be had: it stays pending in the eventfd */
-	if (blocked || !v->pending)
-		return;
-	v->pending = false;
-	msix_deliver(msix, v);
 }
 
 /* ---- Table and pending bits ---- */
