@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A hostile driver: configuration space, BAR registers, MSI-X, and rings full of anything, with an
+ * entropy device and a disk behind the real PCI segment. Records of 12 bytes: operation, width,
+ * address, value.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/endian.h"
+#include "block/block.h"
+#include "hv/fake/hv_fake.h"
+#include "pci/pci.h"
+#include "virtio/dev/blk.h"
+#include "virtio/dev/rng.h"
+#include "virtio/pci/virtio_pci.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define FUZZ_ECAM 0xe0000000u
+#define FUZZ_MEM  0x80000000u
+#define FUZZ_RAM  0x40000u
+
+struct fuzz_machine {
+	struct hv_vm *hv;
+	struct ram *ram;
+	struct bus *mmio, *pio;
+	struct pci_segment *pci;
+	struct pci_dev *devs[2];
+};
+
+static void fuzz_devices(struct fuzz_machine *m)
+{
+	struct virtio_pci_options options = {.hv = m->hv, .ram = m->ram};
+	struct virtio_blk_options blk = {.name = "fuzz"};
+	int fd = memfd_create("disk", MFD_CLOEXEC);
+	struct virtio_dev *dev;
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (ftruncate(fd, 65536))
+		abort();
+	err_free(block_raw_open(path, false, &blk.block));
+	close(fd);
+	err_free(virtio_rng_create(&dev));
+	err_free(virtio_pci_create(&options, dev, &m->devs[0]));
+	err_free(virtio_blk_create(&blk, &dev));
+	err_free(virtio_pci_create(&options, dev, &m->devs[1]));
+}
+
+static void fuzz_create(struct fuzz_machine *m)
+{
+	static const struct ram_options ram = {.backend = RAM_ANON};
+	struct pci_segment_options options = {
+		.windows = {.io_base = 0x1000,
+			.io_end = 0x10000,
+			.mem32_base = FUZZ_MEM,
+			.mem32_end = 0x80100000u},
+		.ecam_base = FUZZ_ECAM,
+		.n_buses = 1,
+	};
+
+	err_free(hv_fake_create(&m->hv));
+	err_free(ram_create(&ram, &m->ram));
+	err_free(ram_add(m->ram, 0, FUZZ_RAM, "fuzz"));
+	err_free(bus_create("mmio", &m->mmio));
+	err_free(bus_create("pio", &m->pio));
+	options.mmio = m->mmio;
+	options.pio = m->pio;
+	options.vm = m->hv;
+	err_free(pci_segment_create(&options, &m->pci));
+	fuzz_devices(m);
+	for (int i = 0; i < 2; i++)
+		err_free(pci_segment_add(m->pci, m->devs[i]));
+	err_free(pci_segment_place(m->pci));
+}
+
+static void fuzz_free(struct fuzz_machine *m)
+{
+	for (int i = 0; i < 2; i++) {
+		device_reset(&m->devs[i]->device);
+		device_free(&m->devs[i]->device);
+	}
+	pci_segment_free(m->pci);
+	bus_free(m->pio);
+	bus_free(m->mmio);
+	ram_free(m->ram);
+	hv_vm_free(m->hv);
+}
+
+static void fuzz_step(struct fuzz_machine *m, const uint8_t *r)
+{
+	unsigned int width = 1u << (r[1] & 3);
+	uint32_t addr = load_le32(r + 2);
+	uint64_t value = load_le32(r + 6) | (uint64_t)load_le16(r + 10) << 32;
+
+	switch (r[0] % 6) {
+	case 0:
+		bus_write(m->mmio, FUZZ_ECAM + (addr & 0xffff), width, value);
+		break;
+	case 1:
+		(void)bus_read(m->mmio, FUZZ_ECAM + (addr & 0xffff), width);
+		break;
+	case 2:
+		bus_write(m->mmio, FUZZ_MEM + (addr & 0xffff), width, value);
+		break;
+	case 3:
+		(void)bus_read(m->mmio, FUZZ_MEM + (addr & 0xffff), width);
+		break;
+	case 4:
+		if (ram_write(m->ram, addr % FUZZ_RAM, r + 4, 8))
+			return;
+		break;
+	default:
+		bus_write(m->pio, 0xcf8 + (addr & 7), width, value);
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_machine m = {0};
+
+	fuzz_create(&m);
+	for (size_t i = 0; i + 12 <= size && i < 12 * 512; i += 12)
+		fuzz_step(&m, data + i);
+	fuzz_free(&m);
+	return 0;
+}
