@@ -88,7 +88,7 @@ def test_pty_console(base):
     with VM("boot", *base, "--console", "pty", "--cmdline", QUIET) as vm:
         deadline = time.monotonic() + 30
         while b"The console is" not in vm.error:
-            vm._pump(deadline)
+            assert vm._pump(deadline) and time.monotonic() < deadline, vm.error_text()
         name = re.search(r"The console is (\S+)", vm.error_text()).group(1)
         fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
         output = b""

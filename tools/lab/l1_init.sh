@@ -15,11 +15,11 @@ share() {
 mkdir -p /host
 share host /host cache=loose,ro || echo "LAB: cannot mount the outer file system"
 mount -t tmpfs none /host/run
-mount --bind /dev /host/dev
 mkdir -p /dev/shm /dev/pts /dev/hugepages
 mount -t tmpfs none /dev/shm
 mount -t devpts none /dev/pts
 mount -t hugetlbfs none /dev/hugepages
+mount --rbind /dev /host/dev
 mount -t proc none /host/proc
 mount -t sysfs none /host/sys
 mount -t tracefs none /host/sys/kernel/tracing
