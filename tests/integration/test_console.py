@@ -119,6 +119,8 @@ def terminal(base, keys, extra=()):
             output += os.read(master, 4096) if select_readable(master) else b""
         except OSError:
             break
+    while select_readable(master):
+        output += os.read(master, 4096)
     status = process.wait(60)
     after = termios.tcgetattr(slave)
     os.close(master)
