@@ -3,7 +3,7 @@
 # Every ACPI table goes through iasl: disassembled, and the DSDT compiled again, without an error or a warning.
 #   iasl_test.sh DUMP_TABLES
 set -eu
-dump=$1
+dump=$(realpath "$1")
 command -v iasl >/dev/null || { echo "iasl is missing: skipped"; exit 77; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
