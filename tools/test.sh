@@ -13,5 +13,5 @@ step make -s check
 step meson test -C build/dev --suite unit --no-rebuild --print-errorlogs
 step tools/sanitized.sh build/asan address,undefined
 step tools/sanitized.sh build/tsan thread
-ALIOTH_TESTS='not long' step tools/integration.sh build/dev
+ALIOTH_TEST_TIMEOUT=60 ALIOTH_TESTS='not long' step tools/integration.sh build/dev
 echo "all tests passed"
