@@ -15,5 +15,5 @@ ninja -C "$build" >"$build/build.log" 2>&1 || {
 # A report must fail the test, also in a thread that would go on.
 cd "$(dirname "$0")/.."
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$(pwd)/tests/tsan.supp
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp
 exec meson test -C "$build" --suite unit --no-rebuild --print-errorlogs --timeout-multiplier 5
