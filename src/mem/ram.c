@@ -33,11 +33,13 @@ static struct ram_map *ram_map(const struct ram *ram)
 	return atomic_load_explicit(&ram->map, memory_order_acquire);
 }
 
-static void ram_untell(struct ram_listener *listener, const struct ram_region *region)
+/* Tells the listeners before `end` (NULL: all), the last one first, that the region goes. */
+static void ram_untell(struct ram_listener *listener, const struct ram_listener *end,
+	const struct ram_region *region)
 {
-	if (!listener)
+	if (listener == end)
 		return;
-	ram_untell(listener->next, region);
+	ram_untell(listener->next, end, region);
 	listener->remove(listener, region);
 }
 
@@ -49,7 +51,7 @@ void ram_free(struct ram *ram)
 		return;
 	map = ram_map(ram);
 	for (size_t i = map->n; i-- > 0;) {
-		ram_untell(ram->listeners, &map->regions[i]);
+		ram_untell(ram->listeners, NULL, &map->regions[i]);
 		ram_backing_free(&map->regions[i]);
 	}
 	while (map) {
@@ -68,8 +70,7 @@ static struct err *ram_tell(struct ram *ram, const struct ram_region *region)
 
 		if (!err)
 			continue;
-		for (struct ram_listener *told = ram->listeners; told != l; told = told->next)
-			told->remove(told, region);
+		ram_untell(ram->listeners, l, region);
 		return err;
 	}
 	return NULL;
@@ -117,6 +118,8 @@ struct err *ram_add(struct ram *ram, uint64_t gpa, uint64_t size, const char *na
 	struct ram_map *map = NULL;
 	struct err *err = ram_check_new(old, gpa, size);
 
+	if (!err)
+		err = ram_backing_check(&ram->options, size, ram_size(ram));
 	if (!err)
 		err = ram_backing_create(&ram->options, name, &region);
 	if (err)
@@ -231,6 +234,7 @@ int ram_read(const struct ram *ram, uint64_t gpa, void *dst, size_t len)
 		gpa += n;
 		len -= n;
 	}
+	ram_copied();
 	return 0;
 }
 

@@ -125,11 +125,21 @@ RAM_WINDOW_DEFINE(32)
 RAM_WINDOW_DEFINE(64)
 #undef RAM_WINDOW_DEFINE
 
+/*
+ * After a copy out of guest memory: the compiler may not look at the original again instead of the
+ * copy, which a hostile guest has changed meanwhile.
+ */
+static inline void ram_copied(void)
+{
+	atomic_signal_fence(memory_order_acq_rel);
+}
+
 /* Copies out of or into a window; the caller's bug if it does not fit. */
 static inline void ram_window_read(const struct ram_window *w, uint64_t off, void *dst, size_t len)
 {
 	assert(range_fits(off, len, w->len));
 	memcpy(dst, w->hva + off, len);
+	ram_copied();
 }
 
 static inline void ram_window_write(

@@ -104,28 +104,32 @@ static bool ram_map_at(const struct ram_options *options, void *at, uint64_t siz
  * Overcommit is allowed (NORESERVE), but more than the host's memory and swap together is a mistake
  * that would end in the guest being killed at some random time.
  */
-static struct err *ram_check_host(uint64_t size)
+struct err *ram_backing_check(const struct ram_options *options, uint64_t size, uint64_t have)
 {
 	struct sysinfo info;
 	uint64_t total;
 
-	if (sysinfo(&info))
+	if (options->hugetlb && size % options->hugetlb)
+		return err_new(EINVAL,
+			"%llu KiB of guest memory are not a whole number of huge pages of %llu KiB",
+			(unsigned long long)(size >> 10),
+			(unsigned long long)(options->hugetlb >> 10));
+	if (options->hugetlb || sysinfo(&info)) /* huge pages are reserved, hence counted, below */
 		return NULL;
 	total = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
-	if (size > total)
+	if (have > total || size > total - have)
 		return err_new(ENOMEM,
 			"%llu MiB of guest memory is more than the host has (%llu MiB with swap)",
-			MIB_OF(size), MIB_OF(total));
+			MIB_OF(size + have), MIB_OF(total));
 	return NULL;
 }
 
-static struct err *ram_advise(const struct ram_options *options, const struct ram_region *region)
+static void ram_advise(const struct ram_options *options, const struct ram_region *region)
 {
 	(void)madvise(region->hva, region->size, MADV_DONTDUMP);
 	if (options->thp && madvise(region->hva, region->size, MADV_HUGEPAGE))
 		log_warn("Transparent huge pages are not available for guest memory: %s",
 			err_strerror(errno));
-	return NULL;
 }
 
 /* The parts of the request that touch pages, after any file was mapped over it too. */
@@ -188,9 +192,9 @@ struct err *ram_backing_create(
 	const struct ram_options *options, const char *name, struct ram_region *region)
 {
 	auto_close int fd = -1;
-	struct err *err = options->hugetlb ? NULL : ram_check_host(region->size);
+	struct err *err = NULL;
 
-	if (!err && options->backend == RAM_MEMFD)
+	if (options->backend == RAM_MEMFD)
 		err = ram_memfd(options, name, region->size, &fd);
 	if (err)
 		return err;
@@ -204,9 +208,8 @@ struct err *ram_backing_create(
 		return err;
 	}
 	region->fd = steal_fd(&fd);
-	err = ram_advise(options, region);
-	if (!err)
-		err = ram_populate(options, region);
+	ram_advise(options, region);
+	err = ram_populate(options, region);
 	if (err)
 		ram_backing_free(region);
 	return err;
@@ -222,8 +225,6 @@ void ram_backing_free(struct ram_region *region)
 
 struct err *ram_backing_reset(const struct ram_options *options, const struct ram_region *region)
 {
-	struct err *err;
-
 	if (region->fd >= 0) {
 		if (fallocate(region->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
 			    (off_t)region->size))
@@ -234,8 +235,8 @@ struct err *ram_backing_reset(const struct ram_options *options, const struct ra
 	 * address. */
 	if (!ram_map_at(options, region->hva, region->size, -1))
 		return ram_explain(options, region->size, errno);
-	err = ram_advise(options, region);
-	return err ? err : ram_populate(options, region);
+	ram_advise(options, region);
+	return ram_populate(options, region);
 }
 
 bool ram_backing_can_map(const struct ram_options *options)

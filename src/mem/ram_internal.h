@@ -21,6 +21,9 @@ struct ram {
 	struct ram_listener *listeners;
 };
 
+/* Can the host give `size` bytes besides the `have` that this guest has? */
+struct err *must_check ram_backing_check(
+	const struct ram_options *options, uint64_t size, uint64_t have);
 /* Maps region->size bytes of zeros with a guard page on either side; fills hva, fd and fd_offset.
  */
 struct err *must_check ram_backing_create(

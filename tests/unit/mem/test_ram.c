@@ -4,9 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/thread.h"
 #include "mem/ram.h"
 
 static const struct ram_options anon = {.backend = RAM_ANON};
@@ -84,6 +88,24 @@ static void test_bad_regions_are_refused(void **state)
 	assert_err(ram_add(ram, 0x200000, 0, "x"), "Bad memory range");
 	assert_err(ram_add(ram, UINT64_MAX - 0xfff, 0x2000, "x"), "Bad memory range");
 	assert_err(ram_add(ram, 0x200000, 1ull << 46, "x"), "more than the host has");
+	for (uint64_t i = 0; i < RAM_REGIONS_MAX - 3; i++)
+		assert_ok(ram_add(ram, 0x200000 + i * 0x2000, 0x1000, "x"));
+	assert_err(ram_add(ram, 0x1000000, 0x1000, "x"), "memory regions");
+	ram_free(ram);
+}
+
+/* Neither of the two is too large alone. */
+static void test_all_memory_together_must_fit_the_host(void **state)
+{
+	struct sysinfo info;
+	struct ram *ram;
+	uint64_t most;
+
+	assert_int_equal(sysinfo(&info), 0);
+	most = align_down(((uint64_t)info.totalram + info.totalswap) * info.mem_unit, 4096);
+	assert_ok(ram_create(&anon, &ram));
+	assert_ok(ram_add(ram, 0, most / 2 & ~0xfffull, "low"));
+	assert_err(ram_add(ram, 1ull << 45, most, "high"), "more than the host has");
 	ram_free(ram);
 }
 
@@ -127,6 +149,104 @@ static void test_files_are_mapped_or_copied_and_never_written(void **state)
 		close(fd);
 		ram_free(ram);
 	}
+}
+
+static void test_reset_gives_the_pages_back(void **state)
+{
+	static const struct ram_options all[] = {{.backend = RAM_ANON},
+		{.backend = RAM_ANON, .shared = true}, {.backend = RAM_MEMFD},
+		{.backend = RAM_ANON, .thp = true}, {.backend = RAM_MEMFD, .prealloc = true}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		struct ram *ram = test_ram(&all[i]);
+		const struct ram_region *regions;
+		unsigned char resident[16];
+		uint8_t byte = 0xff;
+
+		assert_int_equal(ram_fill(ram, 0, 0xaa, 0x20000), 0);
+		assert_ok(ram_reset(ram));
+		assert_int_equal(ram_regions(ram, &regions), 3);
+		assert_int_equal(mincore(regions[0].hva, 0x10000, resident), 0);
+		for (int page = 0; page < 16; page++)
+			assert_int_equal(resident[page] & 1, all[i].prealloc);
+		assert_int_equal(ram_read(ram, 0xffff, &byte, 1), 0);
+		assert_int_equal(byte, 0);
+		ram_free(ram);
+	}
+}
+
+static void test_prealloc_touches_every_page(void **state)
+{
+	const struct ram_options options = {.backend = RAM_ANON, .prealloc = true};
+	struct ram *ram = test_ram(&options);
+	const struct ram_region *regions;
+	unsigned char resident[16];
+
+	assert_int_equal(ram_regions(ram, &regions), 3);
+	assert_int_equal(mincore(regions[2].hva, 0x10000, resident), 0);
+	for (int page = 0; page < 16; page++)
+		assert_int_equal(resident[page] & 1, 1);
+	ram_free(ram);
+}
+
+/* As a user without privileges and without a limit to speak of, in a process of its own. */
+static void test_the_lock_limit_is_explained(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip(); /* their mlock() does nothing */
+#endif
+	const struct ram_options options = {.backend = RAM_ANON, .lock = true};
+	const struct rlimit none = {0};
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		struct ram *ram;
+
+		if (setrlimit(RLIMIT_MEMLOCK, &none) || (!getuid() && setuid(65534)))
+			_exit(2);
+		assert_ok(ram_create(&options, &ram));
+		assert_err(ram_add(ram, 0, 0x10000, "x"), "ulimit -l");
+		ram_free(ram);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+struct test_reader {
+	struct thread thread;
+	struct ram *ram;
+	_Atomic bool stop;
+	bool wrong;
+};
+
+static void test_reader_run(struct thread *thread)
+{
+	struct test_reader *reader = container_of(thread, struct test_reader, thread);
+	uint8_t byte;
+
+	while (!reader->stop) {
+		reader->wrong |= ram_read(reader->ram, 0x1ffff, &byte, 1) != 0;
+		reader->wrong |= ram_read(reader->ram, 0x20000, &byte, 1) != -EFAULT;
+		/* Either all of it is there or nothing. */
+		(void)ram_contains(reader->ram, 0x200000, 0x100000);
+	}
+}
+
+static void test_readers_never_miss_what_was_there_while_memory_is_added(void **state)
+{
+	struct ram *ram = test_ram(&anon);
+	struct test_reader reader = {
+		.ram = ram, .thread = {.name = "reader", .run = test_reader_run}};
+
+	assert_ok(thread_start(&reader.thread));
+	for (uint64_t i = 0; i < 50; i++)
+		assert_ok(ram_add(ram, 0x200000 + i * 0x1000, 0x1000, "x"));
+	reader.stop = true;
+	thread_join(&reader.thread);
+	assert_false(reader.wrong);
+	ram_free(ram);
 }
 
 struct test_listener {
@@ -178,6 +298,7 @@ static void test_missing_huge_pages_are_explained(void **state)
 
 	assert_ok(ram_create(&options, &ram));
 	assert_err(ram_add(ram, 0, GIB(8), "x"), "nr_hugepages");
+	assert_err(ram_add(ram, 0, MIB(1536), "x"), "not a whole number of huge pages");
 	ram_free(ram);
 }
 
@@ -191,6 +312,11 @@ int main(void)
 		cmocka_unit_test(test_files_are_mapped_or_copied_and_never_written),
 		cmocka_unit_test(test_listeners_see_every_region_once),
 		cmocka_unit_test(test_missing_huge_pages_are_explained),
+		cmocka_unit_test(test_all_memory_together_must_fit_the_host),
+		cmocka_unit_test(test_reset_gives_the_pages_back),
+		cmocka_unit_test(test_prealloc_touches_every_page),
+		cmocka_unit_test(test_the_lock_limit_is_explained),
+		cmocka_unit_test(test_readers_never_miss_what_was_there_while_memory_is_added),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
