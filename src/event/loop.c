@@ -168,8 +168,10 @@ static void loop_enqueue_locked(struct loop *loop, struct loop_msg *msg)
 void loop_post(struct loop *loop, struct loop_msg *msg)
 {
 	auto_lock(&loop->lock);
-	if (!msg->posted)
-		loop_enqueue_locked(loop, msg);
+	if (msg->posted)
+		return;
+	msg->is_call = false;
+	loop_enqueue_locked(loop, msg);
 }
 
 void loop_call(struct loop *loop, struct loop_msg *msg)
