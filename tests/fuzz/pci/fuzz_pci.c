@@ -249,7 +249,7 @@ static void act(struct fixture *f, const uint8_t *record)
 		break;
 	case 3:
 		bus_access(f->pio, 0xcf8 + (place & 7),
-			argument & 4 ? argument & ~1u : argument & ~3u, value);
+			argument & 4 ? argument & 0xfeu : argument & 0xfcu, value);
 		break;
 	case 4:
 		move_bar(f, argument, place, value);
