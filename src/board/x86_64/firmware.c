@@ -39,6 +39,7 @@ static struct err *firmware_acpi(struct board *board, const uint32_t *apic_ids)
 		.ged_port = X86_PORT_GED,
 		.ged_gsi = X86_GSI_GED,
 		.ecam = X86_ECAM_BASE,
+		.pci_config_port = X86_PORT_PCI_ADDRESS,
 		.pci_buses = BOARD_PCI_BUSES,
 		.pci_io_first = X86_PCI_IO_BASE,
 		.pci_io_last = X86_PCI_IO_END - 1,

@@ -12,14 +12,16 @@
 #include "base/overflow.h"
 #include "tables/acpi/acpi_internal.h"
 
-#define ACPI_RSDP_SIZE     36
-#define ACPI_HEADER_SIZE   36
+#define ACPI_RSDP_SIZE   36
+#define ACPI_HEADER_SIZE 36
 
-#define FADT_RESET_REG_SUP (1u << 10)
-#define FADT_HW_REDUCED    (1u << 20)
-#define FADT_TMR_VAL_EXT   (1u << 8)
+/* FADT flags, 5.2.9, table 5.10. */
+#define FADT_WBINVD        (1u << 0)
 #define FADT_POWER_BUTTON  (1u << 4) /* the button is a device, not a fixed register */
 #define FADT_SLEEP_BUTTON  (1u << 5)
+#define FADT_TMR_VAL_EXT   (1u << 8)
+#define FADT_RESET_REG_SUP (1u << 10)
+#define FADT_HW_REDUCED    (1u << 20)
 
 #define BOOT_ARCH_NO_VGA   (1u << 2)
 #define BOOT_ARCH_NO_RTC   (1u << 5) /* Linux would wait seconds for one */
@@ -76,7 +78,7 @@ static size_t acpi_fadt(const struct acpi_facts *facts, uint64_t dsdt, struct st
 
 	strbuf_append_zero(sb, 112 - ACPI_HEADER_SIZE);
 	strbuf_le32(sb, FADT_HW_REDUCED | FADT_RESET_REG_SUP | FADT_TMR_VAL_EXT |
-				FADT_POWER_BUTTON | FADT_SLEEP_BUTTON);
+				FADT_POWER_BUTTON | FADT_SLEEP_BUTTON | FADT_WBINVD);
 	acpi_gas_io(sb, facts->reset_port, 8, 1);
 	strbuf_u8(sb, facts->reset_value);
 	strbuf_le16(sb, 0);
@@ -90,22 +92,26 @@ static size_t acpi_fadt(const struct acpi_facts *facts, uint64_t dsdt, struct st
 	acpi_gas_io(sb, (uint16_t)(facts->sleep_control + 1), 8, 1);
 	strbuf_append(sb, "ALIOTHVM", 8); /* hypervisor vendor identity */
 	if (!sb->failed) {
-		sb->data[at + 91] =
-			4; /* PM timer length, which Linux wants beside the extended address */
+		/* The timer's old fields too: Linux looks at its length. */
 		store_le32(sb->data + at + 76, facts->pm_timer);
+		sb->data[at + 91] = 4;
 		store_le16(sb->data + at + 109, BOOT_ARCH_NO_VGA | BOOT_ARCH_NO_RTC);
 	}
 	acpi_close_table(sb, at);
 	return at;
 }
 
-/* Processors that an 8-bit id can name are local APICs, the others x2APICs (5.2.12.12). */
-static void acpi_madt_cpu(struct strbuf *sb, unsigned int index, uint32_t apic_id)
+/*
+ * Processors that an 8-bit id can name are local APICs, the others x2APICs (5.2.12.12): Linux (6.7
+ * and later) ignores an x2APIC entry with a smaller id. The processor UID is the APIC id, as it
+ * fits wherever that fits, which an index would not.
+ */
+static void acpi_madt_cpu(struct strbuf *sb, uint32_t apic_id)
 {
-	if (apic_id < 255 && index < 255) {
+	if (apic_id < 255) {
 		strbuf_u8(sb, 0);
 		strbuf_u8(sb, 8);
-		strbuf_u8(sb, (uint8_t)index);
+		strbuf_u8(sb, (uint8_t)apic_id);
 		strbuf_u8(sb, (uint8_t)apic_id);
 		strbuf_le32(sb, 1);
 	} else {
@@ -114,7 +120,7 @@ static void acpi_madt_cpu(struct strbuf *sb, unsigned int index, uint32_t apic_i
 		strbuf_le16(sb, 0);
 		strbuf_le32(sb, apic_id);
 		strbuf_le32(sb, 1);
-		strbuf_le32(sb, index);
+		strbuf_le32(sb, apic_id);
 	}
 }
 
@@ -140,7 +146,7 @@ static size_t acpi_madt(const struct acpi_facts *facts, struct strbuf *sb)
 	strbuf_le32(sb, facts->local_apic);
 	strbuf_le32(sb, 0); /* no 8259 */
 	for (unsigned int i = 0; i < facts->n_cpus; i++)
-		acpi_madt_cpu(sb, i, facts->apic_ids[i]);
+		acpi_madt_cpu(sb, facts->apic_ids[i]);
 	acpi_madt_nmi(sb);
 	strbuf_u8(sb, 1);
 	strbuf_u8(sb, 12);

@@ -23,6 +23,7 @@ struct acpi_facts {
 	uint16_t ged_port; /* 32-bit event status, write 1 to clear; bit 0 is the power button */
 	uint8_t ged_gsi;   /* level */
 	uint64_t ecam;
+	uint16_t pci_config_port; /* address and data, 8 ports */
 	uint16_t pci_buses;
 	uint16_t pci_io_first, pci_io_last;
 	uint32_t pci_mem32_first, pci_mem32_last;

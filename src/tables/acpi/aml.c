@@ -8,7 +8,8 @@
 
 #include "base/endian.h"
 
-#define AML_EXT 0x5b
+#define AML_EXT        0x5b
+#define AML_LENGTH_MAX 0xfffffff /* 28 bits of PkgLength */
 
 /* ---- PkgLength ---- */
 
@@ -30,6 +31,7 @@ void aml_close(struct strbuf *sb, struct aml_mark mark)
 	uint8_t *p;
 
 	strbuf_append_zero(sb, size);
+	sb->failed |= length > AML_LENGTH_MAX;
 	if (sb->failed)
 		return;
 	p = (uint8_t *)sb->data + mark.at;
@@ -230,6 +232,16 @@ void aml_op_and(struct strbuf *sb)
 	strbuf_u8(sb, 0x7b);
 }
 
+void aml_op_or(struct strbuf *sb)
+{
+	strbuf_u8(sb, 0x7d);
+}
+
+void aml_op_dword_field(struct strbuf *sb)
+{
+	strbuf_u8(sb, 0x8a);
+}
+
 void aml_op_equal(struct strbuf *sb)
 {
 	strbuf_u8(sb, 0x93);
@@ -264,7 +276,7 @@ void aml_io_field32(struct strbuf *sb, const char *region, uint16_t port, const 
 	strbuf_u8(sb, 0x81);
 	mark = aml_mark_here(sb);
 	aml_path(sb, region);
-	strbuf_u8(sb, 0x03 | 0x20); /* DWordAcc, NoLock, WriteAsZeros is 0x40, WriteAsOnes 0x20 */
+	strbuf_u8(sb, 0x03 | 0x40); /* DWordAcc, NoLock, WriteAsZeros */
 	aml_segment(sb, member, strlen(member));
 	strbuf_u8(sb, 32);
 	aml_close(sb, mark);
@@ -280,6 +292,15 @@ void aml_res_io(struct strbuf *res, uint16_t port, uint8_t len)
 	strbuf_le16(res, port);
 	strbuf_u8(res, 1); /* alignment */
 	strbuf_u8(res, len);
+}
+
+void aml_res_mem32_fixed(struct strbuf *res, uint32_t base, uint32_t len)
+{
+	strbuf_u8(res, 0x86);
+	strbuf_le16(res, 9);
+	strbuf_u8(res, 1); /* read-write */
+	strbuf_le32(res, base);
+	strbuf_le32(res, len);
 }
 
 void aml_res_irq_legacy(struct strbuf *res, unsigned int irq)

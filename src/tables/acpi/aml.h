@@ -43,10 +43,15 @@ void aml_name_eisa(struct strbuf *sb, const char *name, const char *id);
 /* Operators; operands, then targets, follow. */
 void aml_op_store(struct strbuf *sb);
 void aml_op_and(struct strbuf *sb);
+void aml_op_or(struct strbuf *sb);
 void aml_op_equal(struct strbuf *sb);
 void aml_op_notify(struct strbuf *sb);
 void aml_op_return(struct strbuf *sb);
 void aml_no_target(struct strbuf *sb);
+
+/* CreateDWordField(): the buffer and the byte offset follow at once, then aml_path() of its name.
+ */
+void aml_op_dword_field(struct strbuf *sb);
 
 /* OperationRegion(name, SystemIO, port, len) and a Field of one 32-bit member. */
 void aml_io_field32(struct strbuf *sb, const char *region, uint16_t port, const char *member);
@@ -54,7 +59,11 @@ void aml_io_field32(struct strbuf *sb, const char *region, uint16_t port, const 
 /* ---- Resource templates (ACPI 6.5, 6.4), collected in a buffer of their own ---- */
 
 void aml_res_io(struct strbuf *res, uint16_t port, uint8_t len);
+/* Read-write. */
+void aml_res_mem32_fixed(struct strbuf *res, uint32_t base, uint32_t len);
+/* Edge, active high. */
 void aml_res_irq_legacy(struct strbuf *res, unsigned int irq);
+/* Active high. */
 void aml_res_interrupt(struct strbuf *res, uint32_t gsi, bool level);
 /* Windows of a bridge; last is inclusive. */
 void aml_res_bus_window(struct strbuf *res, uint16_t first, uint16_t last);

@@ -10,13 +10,16 @@
 /* e5c937d0-3553-4d7a-9117-ea4d19c3434d: PCI Firmware Specification 3.3, 4.6. */
 static const uint8_t dsdt_pci_dsm_uuid[] = {0xd0, 0x37, 0xc9, 0xe5, 0x53, 0x35, 0x7a, 0x4d, 0x91,
 	0x17, 0xea, 0x4d, 0x19, 0xc3, 0x43, 0x4d};
+/* 33db4d5b-1ff7-401c-9657-7441c03dd766: ACPI 6.5, 6.2.11.3. */
+static const uint8_t dsdt_pci_osc_uuid[] = {0x5b, 0x4d, 0xdb, 0x33, 0xf7, 0x1f, 0x1c, 0x40, 0x96,
+	0x57, 0x74, 0x41, 0xc0, 0x3d, 0xd7, 0x66};
 
 static void dsdt_pci_crs(const struct acpi_facts *facts, struct strbuf *sb)
 {
 	struct strbuf res = STRBUF_INIT(DSDT_RESOURCES_MAX);
 
 	aml_res_bus_window(&res, 0, (uint16_t)(facts->pci_buses - 1));
-	aml_res_io(&res, 0xcf8, 8);
+	aml_res_io(&res, facts->pci_config_port, 8);
 	aml_res_io_window(&res, facts->pci_io_first, facts->pci_io_last);
 	aml_res_mem32_window(&res, facts->pci_mem32_first, facts->pci_mem32_last);
 	if (facts->pci_mem64_last > facts->pci_mem64_first)
@@ -77,6 +80,35 @@ static void dsdt_pci_dsm(struct strbuf *sb)
 	aml_close(sb, method);
 }
 
+/*
+ * The guest gets every feature that it asks for, as no firmware would keep one to itself. Only a
+ * UUID that is not PCI's is refused.
+ */
+static void dsdt_pci_osc(struct strbuf *sb)
+{
+	static const uint32_t unrecognized_uuid = 1u << 2;
+	struct aml_mark method = aml_open_method(sb, "_OSC", 4, true);
+	struct aml_mark uuid = aml_open_if(sb);
+
+	aml_op_equal(sb);
+	aml_arg(sb, 0);
+	aml_buffer(sb, dsdt_pci_osc_uuid, sizeof(dsdt_pci_osc_uuid));
+	aml_op_return(sb);
+	aml_arg(sb, 3);
+	aml_close(sb, uuid);
+	aml_op_dword_field(sb);
+	aml_arg(sb, 3);
+	aml_int(sb, 0);
+	aml_path(sb, "CDW1");
+	aml_op_or(sb);
+	aml_path(sb, "CDW1");
+	aml_int(sb, unrecognized_uuid);
+	aml_path(sb, "CDW1");
+	aml_op_return(sb);
+	aml_arg(sb, 3);
+	aml_close(sb, method);
+}
+
 static void dsdt_pci(const struct acpi_facts *facts, struct strbuf *sb)
 {
 	struct aml_mark device = aml_open_device(sb, "PCI0");
@@ -90,6 +122,7 @@ static void dsdt_pci(const struct acpi_facts *facts, struct strbuf *sb)
 	dsdt_pci_crs(facts, sb);
 	dsdt_pci_prt(facts, sb);
 	dsdt_pci_dsm(sb);
+	dsdt_pci_osc(sb);
 	aml_close(sb, device);
 }
 
@@ -101,12 +134,7 @@ static void dsdt_ecam(const struct acpi_facts *facts, struct strbuf *sb)
 
 	aml_name_eisa(sb, "_HID", "PNP0C02");
 	aml_name_int(sb, "_UID", 0);
-	/* Memory32Fixed, read-write */
-	strbuf_u8(&res, 0x86);
-	strbuf_le16(&res, 9);
-	strbuf_u8(&res, 1);
-	strbuf_le32(&res, (uint32_t)facts->ecam);
-	strbuf_le32(&res, (uint32_t)facts->pci_buses << 20);
+	aml_res_mem32_fixed(&res, (uint32_t)facts->ecam, (uint32_t)facts->pci_buses << 20);
 	aml_name_crs(sb, &res);
 	aml_close(sb, device);
 }

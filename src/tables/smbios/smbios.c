@@ -148,7 +148,7 @@ static void smbios_memory_device(const struct smbios_facts *facts, struct strbuf
 	strbuf_append_zero(sb, 4);
 	strbuf_u8(sb, 0);
 	strbuf_le32(sb, mib < 0x7fff ? 0 : (uint32_t)mib);
-	strbuf_le16(sb, 0);
+	strbuf_append_zero(sb, 8); /* configured speed and voltages: unknown */
 	smbios_close(sb, at, (const char *const[]){"DIMM 0", NULL});
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes the ACPI tables of a machine with N processors to files, for iasl: dump_tables N DIR
+ * Writes the ACPI tables of a machine with N processors to files, one a table, for iasl_test.py:
+ *   dump_tables N DIRECTORY
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,68 +9,45 @@
 
 #include "base/endian.h"
 #include "base/err.h"
-#include "tables/acpi/acpi.h"
+#include "facts.h"
 
-static void dump(const char *dir, const char *table)
+static void dump_table(const char *dir, const struct strbuf *blob, size_t at)
 {
-	char path[512];
-	FILE *f;
+	char path[4096];
+	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/%.4s.dat", dir, table);
-	f = fopen(path, "wb");
-	if (!f || fwrite(table, load_le32(table + 4), 1, f) != 1 || fclose(f))
+	snprintf(path, sizeof(path), "%s/%.4s.aml", dir, blob->data + at);
+	file = fopen(path, "w");
+	if (!file || fwrite(blob->data + at, load_le32(blob->data + at + 4), 1, file) != 1 ||
+		fclose(file)) {
+		perror(path);
 		exit(1);
+	}
 }
 
 int main(int argc, char **argv)
 {
-	unsigned int n = argc == 3 ? (unsigned int)strtoul(argv[1], NULL, 10) : 0;
-	uint32_t *ids = calloc(n ? n : 1, sizeof(*ids));
-	struct strbuf sb = STRBUF_INIT(0x20000);
-	struct acpi_facts facts = {
-		.base = 0x80000,
-		.size = 0x20000,
-		.apic_ids = ids,
-		.n_cpus = n,
-		.local_apic = 0xfee00000,
-		.ioapic = 0xfec00000,
-		.com1_port = 0x3f8,
-		.com1_irq = 4,
-		.sleep_control = 0x600,
-		.reset_port = 0x604,
-		.reset_value = 'r',
-		.pm_timer = 0x608,
-		.ged_port = 0x60c,
-		.ged_gsi = 9,
-		.ecam = 0xe0000000,
-		.pci_buses = 1,
-		.pci_io_first = 0x1000,
-		.pci_io_last = 0xffff,
-		.pci_mem32_first = 0x80000000,
-		.pci_mem32_last = 0xdfffffff,
-		.pci_mem64_first = 1ull << 38,
-		.pci_mem64_last = (1ull << 39) - 1,
-		.intx_gsi = 16,
-		.intx_n = 4,
-	};
-	uint64_t xsdt;
+	static uint32_t apic_ids[FACTS_CPUS_MAX];
+	unsigned long n = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
+	struct acpi_facts facts = facts_of(apic_ids, (unsigned int)(n % (FACTS_CPUS_MAX + 1)));
+	auto_strbuf struct strbuf blob = STRBUF_INIT(facts.size);
+	struct err *err = acpi_build(&facts, &blob);
+	size_t xsdt;
 
-	if (!n || !ids)
+	if (err || !n) {
+		fprintf(stderr, "usage: dump_tables N DIRECTORY, or too many processors\n");
+		err_free(err);
 		return 2;
-	for (unsigned int i = 0; i < n; i++)
-		ids[i] = i;
-	if (acpi_build(&facts, &sb))
-		return 1;
-	xsdt = load_le64(sb.data + 24) - facts.base;
-	dump(argv[2], sb.data + xsdt);
-	for (uint32_t at = 36; at < load_le32(sb.data + xsdt + 4); at += 8) {
-		const char *table = sb.data + (load_le64(sb.data + xsdt + at) - facts.base);
-
-		dump(argv[2], table);
-		if (!memcmp(table, "FACP", 4))
-			dump(argv[2], sb.data + (load_le64(table + 140) - facts.base));
 	}
-	strbuf_deinit(&sb);
-	free(ids);
+	xsdt = (size_t)(load_le64(blob.data + 24) - facts.base);
+	dump_table(argv[2], &blob, xsdt);
+	for (size_t at = xsdt + 36; at < xsdt + load_le32(blob.data + xsdt + 4); at += 8) {
+		size_t table = (size_t)(load_le64(blob.data + at) - facts.base);
+
+		dump_table(argv[2], &blob, table);
+		if (!memcmp(blob.data + table, "FACP", 4))
+			dump_table(argv[2], &blob,
+				(size_t)(load_le64(blob.data + table + 140) - facts.base));
+	}
 	return 0;
 }
