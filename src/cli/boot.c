@@ -2,7 +2,7 @@
 /*
  * `alioth boot`: options to a specification, then the library; signals and the exit status.
  */
-#include "cli/cli.h"
+#include "cli/commands.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,115 +13,77 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "alioth.h"
 #include "base/alloc.h"
-#include "base/strbuf.h"
+#include "cli/args.h"
+#include "cli/exit_status.h"
+#include "cli/help.h"
+#include "cli/log_output.h"
+#include "cli/print.h"
 #include "config/vm_config.h"
-
-/* ---- Help ---- */
-
-static const char boot_help_head[] = "Boot a virtual machine\n"
-				     "\n"
-				     "Usage: alioth [-l SPEC] boot [OPTIONS]\n"
-				     "\n"
-				     "Options:\n";
-
-static const char boot_help_tail[] =
-	"  -o, --object <id_NAME,VALUE>\n"
-	"          a named value: id_NAME may stand wherever a value, a list item or a key does, and is\n"
-	"          the only way to write a value with commas or a nested value of several keys\n"
-	"  -h, --help\n"
-	"          print this\n"
-	"\n"
-	"Values: <spec> is key=value,key=value... Numbers may be 0x, 0o or 0b and end in k, m, g or t\n"
-	"(2^10 to 2^40). Booleans are on, off, true, false.\n"
-	"\n"
-	"Signals: SIGTERM, SIGINT and SIGHUP press the power button; a second one ends the VM.\n"
-	"\n"
-	"Exit status: 0 the guest powered off, 1 the VM could not be started, 2 wrong usage,\n"
-	"3 the hypervisor could not go on, 4 the guest panicked (--pvpanic), 5 triple fault,\n"
-	"6 reset with --no-reboot, 7 ended by signals or the power button's time-out,\n"
-	"8 left by Ctrl-A X.\n";
-
-static void boot_describe_option(const struct config_field *f, struct strbuf *sb)
-{
-	if (f->letter)
-		strbuf_printf(sb, "  -%c, --%s", f->letter, f->name);
-	else
-		strbuf_printf(sb, "      --%s", f->name);
-	if (f->alias)
-		strbuf_printf(sb, ", --%s", f->alias);
-	if (f->kind == CONFIG_ENUM) {
-		strbuf_puts(sb, " <");
-		for (int i = 0; f->choices[i]; i++)
-			strbuf_printf(sb, "%s%s", i ? "|" : "", f->choices[i]);
-		strbuf_puts(sb, ">");
-	} else if (f->kind != CONFIG_BOOL) {
-		strbuf_printf(sb, " <%s>", f->meta ? f->meta : "value");
-	}
-	strbuf_printf(sb, "%s\n          %s", f->kind == CONFIG_LIST ? " (may be repeated)" : "",
-		f->help);
-	if (f->def)
-		strbuf_printf(sb, " [default: %s]", f->def);
-	strbuf_puts(sb, "\n");
-	config_describe_value(f, sb, 10);
-}
-
-void cli_boot_help(FILE *out)
-{
-	auto_strbuf struct strbuf sb = STRBUF_INIT(MIB(1));
-
-	strbuf_puts(&sb, boot_help_head);
-	for (const struct config_field *f = vm_config_schema.fields; f->name; f++)
-		boot_describe_option(f, &sb);
-	strbuf_puts(&sb, boot_help_tail);
-	(void)fputs(strbuf_text(&sb), out);
-}
 
 /* ---- Options ---- */
 
 struct boot_args {
-	int argc;
-	char **argv;
+	struct cli_args words;
 	struct alioth_spec *spec;
+	bool help;
 };
 
-static bool boot_takes_value(const char *name)
+static bool boot_is_help(const struct cli_option *option)
 {
-	const struct config_field *field = vm_config_option(name);
-
-	return !field || field->kind != CONFIG_BOOL;
+	return !option->value && (!strcmp(option->name, "h") || !strcmp(option->name, "help"));
 }
 
-static bool boot_is_object(const char *name)
-{
-	return !strcmp(name, "o") || !strcmp(name, "object");
-}
-
-/* One pass over the arguments: objects only, or all the others. CLI_OK or the exit status. */
+/* One pass over the words: objects only, or all the others. An exit status. */
 static int boot_parse_pass(struct boot_args *args, bool objects)
 {
-	for (int i = 1; i < args->argc; i++) {
-		char buf[64];
-		struct cli_option option = cli_split(args->argv[i], buf, sizeof(buf));
+	struct cli_args words = args->words;
+	struct cli_option option;
+
+	while (!args->help && cli_args_next(&words, &option)) {
+		const struct config_field *field =
+			config_option_find(&vm_config_schema, option.name);
+		const char *value = option.value;
 		struct alioth_error *error;
 
-		if (!*option.name)
-			return cli_usage_error("boot", "Unexpected argument '%s'", args->argv[i]);
-		if (!boot_is_object(option.name) && !vm_config_option(option.name))
-			return cli_print_usage_error(
-				"boot", alioth_spec_set(args->spec, option.name, ""));
-		if (!option.value && boot_takes_value(option.name)) {
-			if (i + 1 == args->argc)
-				return cli_usage_error("boot", "%s needs a value", args->argv[i]);
-			option.value = args->argv[++i];
+		if (boot_is_help(&option)) {
+			args->help = true;
+			return CLI_OK;
 		}
-		if (boot_is_object(option.name) != objects)
+		if (field && field->kind != CONFIG_BOOL)
+			value = cli_args_value(&words, &option);
+		if (field && (field->kind == CONFIG_OBJECT) != objects)
 			continue;
-		error = alioth_spec_set(args->spec, option.name, option.value);
+		error = alioth_spec_set(args->spec, option.name, value);
 		if (error)
-			return cli_print_usage_error("boot", error);
+			return cli_usage_alioth_error("boot", error);
 	}
+	if (!args->help && cli_args_rest(&words))
+		return cli_usage_error("boot", "Unexpected argument '%s'", cli_args_rest(&words));
 	return CLI_OK;
+}
+
+/* Objects first: an option may use one that comes behind it. */
+static int boot_parse(struct boot_args *args)
+{
+	int status = boot_parse_pass(args, true);
+	struct alioth_error *error;
+
+	if (status == CLI_OK)
+		status = boot_parse_pass(args, false);
+	if (status != CLI_OK || args->help)
+		return status;
+	error = alioth_spec_check(args->spec);
+	return error ? cli_usage_alioth_error("boot", error) : CLI_OK;
+}
+
+static int boot_print_help(void)
+{
+	auto_strbuf struct strbuf text = STRBUF_INIT(MIB(1));
+
+	cli_boot_help(&text);
+	return cli_print(&text);
 }
 
 /* ---- Run ---- */
@@ -189,15 +151,6 @@ static void boot_forget_code(void)
 
 static int boot_wait(struct alioth_vm *vm, int signals)
 {
-	static const int statuses[] = {
-		[ALIOTH_END_POWER_OFF] = CLI_OK,
-		[ALIOTH_END_RESET] = CLI_RESET,
-		[ALIOTH_END_PANIC] = CLI_PANIC,
-		[ALIOTH_END_TRIPLE_FAULT] = CLI_TRIPLE_FAULT,
-		[ALIOTH_END_ERROR] = CLI_ERROR,
-		[ALIOTH_END_STOPPED] = CLI_STOPPED,
-		[ALIOTH_END_CONSOLE] = CLI_CONSOLE,
-	};
 	struct pollfd fds[] = {
 		{.fd = alioth_vm_end_fd(vm), .events = POLLIN}, {.fd = signals, .events = POLLIN}};
 	enum alioth_end_cause end = ALIOTH_END_ERROR;
@@ -209,20 +162,18 @@ static int boot_wait(struct alioth_vm *vm, int signals)
 			boot_serve_signal(vm, signals, &count);
 	}
 	error = alioth_vm_wait(vm, -1, &end);
-	return error ? cli_print_error(error, statuses[end]) : statuses[end];
+	return error ? cli_print_error(error, cli_status_of_end(end)) : (int)cli_status_of_end(end);
 }
 
-static int boot_run(
-	struct alioth_spec *spec, const struct cli_global *global, struct cli_log *cli_log)
+/* Makes the VM and lives with it until it ends; an exit status. */
+static int boot_run(struct alioth_spec *spec, struct cli_log *cli_log, int signals)
 {
-	const char *spec_env = getenv("ALIOTH_LOG") ? getenv("ALIOTH_LOG") : getenv("RUST_LOG");
 	struct alioth_log log = {
 		.size = sizeof(log),
-		.spec = global->log_spec ? global->log_spec : spec_env,
+		.spec = cli_log->spec,
 		.write = cli_log_write,
 		.data = cli_log,
 	};
-	auto_close int signals = boot_signal_fd();
 	struct alioth_vm *vm = NULL;
 	struct alioth_error *error = alioth_vm_create(spec, &log, &vm);
 	int status;
@@ -239,41 +190,40 @@ static int boot_run(
 	return status;
 }
 
-static bool boot_wants_help(int argc, char **argv)
+static int boot_start(struct alioth_spec *spec, const struct cli_global *global)
 {
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help"))
-			return true;
+	auto_close int signals = -1;
+	struct cli_log log;
+	int status = cli_log_open(global, &log);
+
+	if (status != CLI_OK)
+		return status;
+	signals = boot_signal_fd();
+	if (signals < 0) {
+		(void)fprintf(stderr, "alioth: Cannot wait for signals: %s\n", err_strerror(errno));
+		status = CLI_FAILED;
+	} else {
+		status = boot_run(spec, &log, signals);
 	}
-	return argc == 1;
+	cli_log_close(&log);
+	return status;
 }
 
 int cli_boot(const struct cli_global *global, int argc, char **argv)
 {
-	struct boot_args args = {.argc = argc, .argv = argv};
-	struct alioth_error *error;
-	struct cli_log log;
+	struct boot_args args = {.words = {.argc = argc, .argv = argv, .next = 1}};
 	int status;
 
-	if (boot_wants_help(argc, argv)) {
-		cli_boot_help(stdout);
-		return CLI_OK;
-	}
+	if (argc == 1)
+		return boot_print_help();
 	args.spec = alioth_spec_create();
 	if (!args.spec)
-		return CLI_FAILED;
-	status = boot_parse_pass(&args, true);
-	if (!status)
-		status = boot_parse_pass(&args, false);
-	error = status ? NULL : alioth_spec_check(args.spec);
-	if (error)
-		status = cli_print_usage_error("boot", error);
-	if (!status)
-		status = cli_log_open(global, &log);
-	if (!status) {
-		status = boot_run(args.spec, global, &log);
-		cli_log_close(&log);
-	}
+		return cli_usage_error("boot", "Out of memory");
+	status = boot_parse(&args);
+	if (args.help)
+		status = boot_print_help();
+	else if (status == CLI_OK)
+		status = boot_start(args.spec, global);
 	alioth_spec_free(args.spec);
 	return status;
 }

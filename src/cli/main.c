@@ -2,31 +2,18 @@
 /*
  * alioth: global options and the choice of the subcommand.
  */
-#include "cli/cli.h"
-
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/alloc.h"
+#include "cli/args.h"
 #include "cli/check.h"
-
-static const char main_help[] =
-	"alioth - a virtual machine monitor for Linux KVM\n"
-	"\n"
-	"Usage: alioth [OPTIONS] COMMAND [ARGUMENTS]\n"
-	"\n"
-	"Commands:\n"
-	"  boot     boot a virtual machine (also: run)\n"
-	"  check    show what this host can do\n"
-	"\n"
-	"Options:\n"
-	"  -l, --log-spec SPEC    LEVEL[,MODULE=LEVEL]...; levels: off, error, warn, info, debug, trace\n"
-	"                         [default: $ALIOTH_LOG, $RUST_LOG or warn]\n"
-	"      --log-dir DIR      write the log to a file in DIR instead of standard error\n"
-	"      --log-file NAME    the file's name; needs --log-dir [default: alioth.log]\n"
-	"      --log-to-file      the same as --log-dir .\n"
-	"  -V, --version          print the version\n"
-	"  -h, --help             print this\n"
-	"\n"
-	"alioth COMMAND --help tells more.\n";
+#include "cli/commands.h"
+#include "cli/exit_status.h"
+#include "cli/help.h"
+#include "cli/print.h"
 
 struct main_command {
 	const char *name;
@@ -53,71 +40,71 @@ static int main_run(const struct cli_global *global, int argc, char **argv)
 	return cli_usage_error("", "Unknown command '%s'", argv[0]);
 }
 
-static bool main_is(const struct cli_option *option, const char *letter, const char *name)
+static struct err *main_parse(struct cli_args *args, struct cli_global *global)
 {
-	return !strcmp(option->name, name) || (letter && !strcmp(option->name, letter));
-}
+	struct cli_option option;
+	uint64_t seen = 0;
 
-/* Where the option's value goes; NULL for options without one, or unknown ones. */
-static const char **main_slot(struct cli_global *global, const struct cli_option *option)
-{
-	if (main_is(option, "l", "log-spec"))
-		return &global->log_spec;
-	if (main_is(option, NULL, "log-dir"))
-		return &global->log_dir;
-	if (main_is(option, NULL, "log-file"))
-		return &global->log_file;
+	while (cli_args_next(args, &option)) {
+		const struct config_field *field =
+			config_option_find(&cli_global_schema, option.name);
+		const char *value = option.value;
+		struct err *err;
+
+		if (field && field->kind != CONFIG_BOOL)
+			value = cli_args_value(args, &option);
+		err = config_option_set(
+			&cli_global_schema, NULL, &seen, option.name, value, global);
+		if (err)
+			return err;
+	}
 	return NULL;
 }
 
-/* Takes one option; the number of arguments it used, 0 after an error, -1 when there is nothing
- * left to do. */
-static int main_option(struct cli_global *global, int left, char **argv)
+static int main_dispatch(struct cli_args *args, struct cli_global *global)
 {
-	char buf[64];
-	struct cli_option option = cli_split(argv[0], buf, sizeof(buf));
-	const char **slot = main_slot(global, &option);
+	auto_strbuf struct strbuf text = STRBUF_INIT(MIB(1));
+	struct err *err = main_parse(args, global);
 
-	if (!slot && !option.value) {
-		if (main_is(&option, "h", "help") || main_is(&option, "V", "version")) {
-			if (main_is(&option, "h", "help"))
-				(void)fputs(main_help, stdout);
-			else
-				printf("alioth %s\n", alioth_version());
-			return -1;
-		}
-		if (main_is(&option, NULL, "log-to-file")) {
-			global->log_to_file = true;
-			return 1;
-		}
+	if (err)
+		return cli_usage_err("", err);
+	if (global->help) {
+		cli_main_help(&text);
+		return cli_print(&text);
 	}
-	if (!slot || *slot || (!option.value && left < 2)) {
-		(void)cli_usage_error("",
-			!slot   ? "Unknown option '%s'"
-			: *slot ? "%s is given twice"
-				: "%s needs a value",
-			argv[0]);
-		return 0;
+	if (global->version) {
+		strbuf_printf(&text, "alioth %s\n", alioth_version());
+		return cli_print(&text);
 	}
-	*slot = option.value ? option.value : argv[1];
-	return option.value ? 1 : 2;
+	if (!cli_args_rest(args)) {
+		cli_main_help(&text);
+		(void)fputs(strbuf_text(&text), stderr);
+		return CLI_USAGE;
+	}
+	return main_run(global, args->argc - args->next, args->argv + args->next);
+}
+
+/*
+ * Whoever starts the program may have closed standard descriptors; the files that it opens would
+ * take their numbers and get what is meant for the terminal. An O_PATH descriptor holds the place,
+ * and fails like a closed one.
+ */
+static void main_hold_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/", O_PATH | O_DIRECTORY) != fd)
+			return;
+	}
 }
 
 int main(int argc, char **argv)
 {
+	struct cli_args args = {.argc = argc, .argv = argv, .next = 1};
 	struct cli_global global = {0};
-	int i = 1;
+	int status;
 
-	while (i < argc && argv[i][0] == '-' && argv[i][1]) {
-		int used = main_option(&global, argc - i, argv + i);
-
-		if (used <= 0)
-			return used ? CLI_OK : CLI_USAGE;
-		i += used;
-	}
-	if (i >= argc) {
-		(void)fputs(main_help, stderr);
-		return CLI_USAGE;
-	}
-	return main_run(&global, argc - i, argv + i);
+	main_hold_standard_descriptors();
+	status = main_dispatch(&args, &global);
+	config_deinit(&cli_global_schema, &global);
+	return status;
 }

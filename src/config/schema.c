@@ -35,6 +35,11 @@ int config_find_variant(const struct config_union *variants, const char *name, s
 	return -1;
 }
 
+static bool config_choice_is(const struct config_choice *choice, const char *text, size_t len)
+{
+	return config_name_is(choice->name, text, len) || config_name_is(choice->alias, text, len);
+}
+
 /* ---- Suggestions ---- */
 
 #define CONFIG_NAME_MAX 40
@@ -64,20 +69,70 @@ static unsigned int config_distance(const char *a, size_t a_len, const char *b, 
 	return row[b_len];
 }
 
+/* Makes `candidate` the best one if it is nearer. */
+static void config_compare_near(const char *candidate, const char *name, size_t len,
+	const char **best, unsigned int *best_distance)
+{
+	unsigned int distance;
+
+	if (!candidate)
+		return;
+	distance = config_distance(name, len, candidate, strlen(candidate));
+	if (distance < *best_distance && distance < len) {
+		*best_distance = distance;
+		*best = candidate;
+	}
+}
+
 const char *config_nearest(const struct config_struct *schema, const char *name, size_t len)
 {
 	const char *best = NULL;
 	unsigned int best_distance = 3; /* further off is not a typing error */
 
 	for (const struct config_field *f = schema->fields; f->name; f++) {
-		unsigned int distance = config_distance(name, len, f->name, strlen(f->name));
-
-		if (distance < best_distance && distance < len) {
-			best_distance = distance;
-			best = f->name;
-		}
+		config_compare_near(f->name, name, len, &best, &best_distance);
+		config_compare_near(f->alias, name, len, &best, &best_distance);
 	}
 	return best;
+}
+
+struct err *config_unknown_name(
+	const struct config_struct *schema, const char *what, const char *name, size_t len)
+{
+	const char *near = config_nearest(schema, name, len);
+
+	if (near)
+		return err_new(
+			0, "Unknown %s '%.*s'; did you mean '%s'?", what, (int)len, name, near);
+	return err_new(0, "Unknown %s '%.*s'", what, (int)len, name);
+}
+
+/* ---- What was given ---- */
+
+static uint64_t config_bit(const struct config_struct *schema, const struct config_field *field)
+{
+	assert(field - schema->fields < CONFIG_FIELDS_MAX);
+	return 1ull << (field - schema->fields);
+}
+
+struct err *config_mark(
+	const struct config_struct *schema, const struct config_field *field, uint64_t *seen)
+{
+	uint64_t bit = config_bit(schema, field);
+
+	if (*seen & bit)
+		return err_new(0, "'%s' is given twice", field->name);
+	*seen |= bit;
+	return NULL;
+}
+
+struct err *config_check_required(const struct config_struct *schema, uint64_t seen)
+{
+	for (const struct config_field *f = schema->fields; f->name; f++) {
+		if (f->required && !(seen & config_bit(schema, f)))
+			return err_new(0, "'%s' is missing", f->name);
+	}
+	return NULL;
 }
 
 /* ---- Single values ---- */
@@ -127,20 +182,16 @@ struct err *config_set_uint(const struct config_field *field, uint64_t value, vo
 struct err *config_set_enum(
 	const struct config_field *field, const char *text, size_t len, void *object)
 {
-	struct strbuf names = STRBUF_INIT(1024);
-	struct err *err;
+	auto_strbuf struct strbuf names = STRBUF_INIT(1024);
 
-	for (int i = 0; field->choices[i]; i++) {
-		if (config_name_is(field->choices[i], text, len)) {
+	for (int i = 0; field->choices[i].name; i++) {
+		if (config_choice_is(&field->choices[i], text, len)) {
 			*(int *)config_slot(field, object) = i;
 			return NULL;
 		}
+		strbuf_printf(&names, "%s%s", i ? ", " : "", field->choices[i].name);
 	}
-	for (int i = 0; field->choices[i]; i++)
-		strbuf_printf(&names, "%s%s", i ? ", " : "", field->choices[i]);
-	err = err_new(0, "'%.*s' is not one of %s", (int)len, text, strbuf_text(&names));
-	strbuf_deinit(&names);
-	return err;
+	return err_new(0, "'%.*s' is not one of %s", (int)len, text, strbuf_text(&names));
 }
 
 struct err *config_set_string(
@@ -156,44 +207,46 @@ struct err *config_set_string(
 	return NULL;
 }
 
-void *config_list_grow(const struct config_field *field, void *object, struct err **ret_err)
+/* ---- Lists and unions ---- */
+
+static struct err *config_default(const struct config_field *field, void *object)
+{
+	if (field->kind == CONFIG_STRUCT)
+		return config_defaults(field->fields, config_slot(field, object));
+	if (!field->def)
+		return NULL;
+	return err_wrap(config_parse_text(field, NULL, field->def, object), "Bad default of '%s'",
+		field->name);
+}
+
+struct err *config_list_grow(const struct config_field *field, void *object, void **ret_item)
 {
 	void **items = config_slot(field, object);
 	size_t *count = (size_t *)(void *)((char *)object + field->count_offset);
-	char *grown = NULL;
+	char *grown;
 
-	if (*count < CONFIG_ITEMS_MAX)
-		grown = reallocarray(*items, *count + 1, field->item_size);
-	if (!grown) {
-		*ret_err = err_new(*count < CONFIG_ITEMS_MAX ? ENOMEM : 0, "More than %d items",
-			CONFIG_ITEMS_MAX);
-		return NULL;
-	}
+	if (*count == CONFIG_ITEMS_MAX)
+		return err_new(0, "More than %d items", CONFIG_ITEMS_MAX);
+	grown = reallocarray(*items, *count + 1, field->item_size);
+	if (!grown)
+		return err_new(ENOMEM, "Cannot store an item of '%s'", field->name);
 	*items = grown;
 	grown += *count * field->item_size;
 	memset(grown, 0, field->item_size);
 	++*count;
-	return grown;
+	*ret_item = grown;
+	return config_default(field->item, grown);
 }
 
-/* ---- Whole objects ---- */
-
-struct err *config_defaults(const struct config_struct *schema, void *object)
+struct err *config_unknown_variant(
+	const struct config_union *variants, const char *name, size_t len)
 {
-	for (const struct config_field *f = schema->fields; f->name; f++) {
-		struct err *err = NULL;
+	auto_strbuf struct strbuf names = STRBUF_INIT(1024);
 
-		if (f->kind == CONFIG_STRUCT)
-			err = config_defaults(f->fields, config_slot(f, object));
-		else if (f->def)
-			err = config_parse_text(f, NULL, f->def, object);
-		if (err)
-			return err_wrap(err, "Bad default of '%s'", f->name);
-	}
-	return NULL;
+	for (int i = 0; variants->variants[i].name; i++)
+		strbuf_printf(&names, "%s%s", i ? ", " : "", variants->variants[i].name);
+	return err_new(0, "'%.*s' is not one of %s", (int)len, name, strbuf_text(&names));
 }
-
-static void config_deinit_field(const struct config_field *f, void *object);
 
 static void config_deinit_union(const struct config_union *variants, void *object)
 {
@@ -202,6 +255,31 @@ static void config_deinit_union(const struct config_union *variants, void *objec
 			config_deinit(v->fields, object);
 	}
 }
+
+struct err *config_choose_variant(const struct config_union *variants, int which, void *object)
+{
+	const struct config_variant *variant = &variants->variants[which];
+
+	/* What a default or an earlier choice has left there. */
+	config_deinit_union(variants, object);
+	*(int *)(void *)((char *)object + variants->tag_offset) = which;
+	return variant->fields ? config_defaults(variant->fields, object) : NULL;
+}
+
+/* ---- Whole objects ---- */
+
+struct err *config_defaults(const struct config_struct *schema, void *object)
+{
+	for (const struct config_field *f = schema->fields; f->name; f++) {
+		struct err *err = config_default(f, object);
+
+		if (err)
+			return err;
+	}
+	return NULL;
+}
+
+static void config_deinit_field(const struct config_field *f, void *object);
 
 static void config_deinit_list(const struct config_field *f, void *object)
 {
@@ -236,6 +314,7 @@ static void config_deinit_field(const struct config_field *f, void *object)
 	case CONFIG_BOOL:
 	case CONFIG_UINT:
 	case CONFIG_ENUM:
+	case CONFIG_OBJECT:
 		break;
 	}
 }

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define CONFIG_HELP_WIDTH 96
+
 static void config_describe_struct(
 	const struct config_struct *schema, struct strbuf *out, unsigned int indent);
 
@@ -18,28 +20,58 @@ static const char *config_type_name(const struct config_field *f)
 		return "on|off";
 	case CONFIG_UINT:
 		return "number";
-	case CONFIG_STRING:
-		return "text";
-	case CONFIG_ENUM:
-		return "choice";
 	case CONFIG_STRUCT:
 		return "key=value,...";
 	case CONFIG_UNION:
 		return "kind,key=value,...";
 	case CONFIG_LIST:
+		return "item,...";
+	case CONFIG_STRING:
+	case CONFIG_ENUM:
+	case CONFIG_OBJECT:
 		break;
 	}
-	return "list";
+	return "text";
 }
 
-static void config_describe_type(const struct config_field *f, struct strbuf *out)
+void config_describe_type(const struct config_field *f, struct strbuf *out)
 {
 	if (f->kind != CONFIG_ENUM) {
 		strbuf_printf(out, "<%s>", config_type_name(f));
 		return;
 	}
-	for (int i = 0; f->choices[i]; i++)
-		strbuf_printf(out, "%s%s", i ? "|" : "", f->choices[i]);
+	for (int i = 0; f->choices[i].name; i++)
+		strbuf_printf(out, "%s%s", i ? "|" : "", f->choices[i].name);
+}
+
+void config_describe_wrapped(const char *text, struct strbuf *out, unsigned int indent)
+{
+	size_t column = 0;
+
+	while (*text) {
+		size_t len = strcspn(text, " ");
+
+		if (column && column + 1 + len > CONFIG_HELP_WIDTH) {
+			strbuf_puts(out, "\n");
+			column = 0;
+		}
+		strbuf_printf(out, "%*s%.*s", column ? 1 : (int)indent, "", (int)len, text);
+		column += (column ? 1 : indent) + len;
+		text += len;
+		text += strspn(text, " ");
+	}
+	strbuf_puts(out, "\n");
+}
+
+/* The same with a bullet in front. */
+static void config_describe_bullet(
+	char bullet, const struct strbuf *text, struct strbuf *out, unsigned int indent)
+{
+	size_t start = out->len;
+
+	config_describe_wrapped(strbuf_text(text), out, indent + 2);
+	if (!out->failed)
+		out->data[start + indent] = bullet;
 }
 
 static void config_describe_variants(
@@ -47,9 +79,11 @@ static void config_describe_variants(
 {
 	for (int i = 0; variants->variants[i].name; i++) {
 		const struct config_variant *v = &variants->variants[i];
+		auto_strbuf struct strbuf text = STRBUF_INIT(KIB(4));
 
-		strbuf_printf(out, "%*s- %s: %s%s\n", (int)indent, "", v->name, v->help,
+		strbuf_printf(&text, "%s: %s%s", v->name, v->help,
 			i == variants->default_variant ? " [default]" : "");
+		config_describe_bullet('-', &text, out, indent);
 		if (v->fields)
 			config_describe_struct(v->fields, out, indent + 4);
 	}
@@ -61,23 +95,31 @@ void config_describe_value(const struct config_field *f, struct strbuf *out, uns
 		config_describe_struct(f->fields, out, indent);
 	else if (f->kind == CONFIG_UNION)
 		config_describe_variants(f->variants, out, indent);
-	else if (f->kind == CONFIG_LIST && f->item->kind == CONFIG_UNION)
-		config_describe_variants(f->item->variants, out, indent);
+	else if (f->kind == CONFIG_LIST)
+		config_describe_value(f->item, out, indent);
+}
+
+void config_describe_help(const struct config_field *f, const char *dashes, struct strbuf *out)
+{
+	strbuf_puts(out, f->help);
+	if (f->alias)
+		strbuf_printf(out, " (also %s%s)", dashes, f->alias);
+	if (f->required)
+		strbuf_puts(out, " [required]");
+	else if (f->def)
+		strbuf_printf(out, " [default: %s]", f->def);
 }
 
 static void config_describe_field(
 	const struct config_field *f, struct strbuf *out, unsigned int indent)
 {
-	strbuf_printf(out, "%*s* %s=", (int)indent, "", f->name);
-	config_describe_type(f, out);
-	strbuf_printf(out, ", %s", f->help);
-	if (f->alias)
-		strbuf_printf(out, " (also %s)", f->alias);
-	if (f->required)
-		strbuf_puts(out, " [required]");
-	else if (f->def)
-		strbuf_printf(out, " [default: %s]", f->def);
-	strbuf_puts(out, "\n");
+	auto_strbuf struct strbuf text = STRBUF_INIT(KIB(4));
+
+	strbuf_printf(&text, "%s=", f->name);
+	config_describe_type(f, &text);
+	strbuf_puts(&text, ", ");
+	config_describe_help(f, "", &text);
+	config_describe_bullet('*', &text, out, indent);
 	config_describe_value(f, out, indent + 4);
 }
 

@@ -11,8 +11,6 @@
 
 #include "base/alloc.h"
 
-#define CONFIG_JSON_SIZE_MAX MIB(1)
-
 static struct err *config_json_field(const struct config_field *field, json_t *value, void *object);
 
 static void config_json_free(json_t **json)
@@ -27,7 +25,8 @@ static struct err *config_json_wrong(const char *wanted)
 
 static struct err *config_json_uint(const struct config_field *field, json_t *value, void *object)
 {
-	/* "4G" is as good as the number: the units of the command line work here too. */
+	/* "4G" is as good as the number: the units of the command line work here too. What is
+	 * beyond JSON's integers needs it. */
 	if (json_is_string(value))
 		return config_parse_text(field, NULL, json_string_value(value), object);
 	if (!json_is_integer(value) || json_integer_value(value) < 0)
@@ -48,9 +47,24 @@ static struct err *config_json_string(const struct config_field *field, json_t *
 	return config_set_string(field, text, strlen(text), object);
 }
 
+/* One member; `name` may be the field's alias. */
+static struct err *config_json_member(const struct config_struct *schema, uint64_t *seen,
+	const char *name, json_t *value, void *object)
+{
+	const struct config_field *field = config_find(schema, name, strlen(name));
+	struct err *err;
+
+	if (!field || field->instead_of || field->kind == CONFIG_OBJECT)
+		return config_unknown_name(schema, "member", name, strlen(name));
+	err = config_mark(schema, field, seen);
+	if (err)
+		return err;
+	return err_wrap(config_json_field(field, value, object), "Bad value of '%s'", name);
+}
+
 /* The members of a JSON object, but for `kind` if that is a union's. */
-static struct err *config_json_struct(
-	const struct config_struct *schema, json_t *value, bool in_union, void *object)
+static struct err *config_json_struct(const struct config_struct *schema, uint64_t *seen,
+	json_t *value, bool in_union, void *object)
 {
 	const char *name;
 	json_t *member;
@@ -59,55 +73,57 @@ static struct err *config_json_struct(
 		return config_json_wrong("an object");
 	json_object_foreach(value, name, member)
 	{
-		const struct config_field *field = config_find(schema, name, strlen(name));
 		struct err *err;
 
 		if (in_union && !strcmp(name, "kind"))
 			continue;
-		if (!field || field->instead_of)
-			return err_new(0, "Unknown member '%s'", name);
-		if (strcmp(field->name, name) && json_object_get(value, field->name))
-			return err_new(0, "'%s' and '%s' are the same", name, field->name);
-		err = config_json_field(field, member, object);
+		err = config_json_member(schema, seen, name, member, object);
 		if (err)
-			return err_wrap(err, "Bad value of '%s'", name);
+			return err;
 	}
-	for (const struct config_field *f = schema->fields; f->name; f++) {
-		if (f->required && !json_object_get(value, f->name) &&
-			!(f->alias && json_object_get(value, f->alias)))
-			return err_new(0, "The member '%s' is missing", f->name);
-	}
+	return config_check_required(schema, *seen);
+}
+
+static struct err *config_json_variant(
+	const struct config_union *variants, int which, json_t *value, void *object)
+{
+	const struct config_variant *variant = &variants->variants[which];
+	struct err *err = config_choose_variant(variants, which, object);
+	uint64_t seen = 0;
+
+	if (err)
+		return err;
+	if (variant->fields && json_is_string(value))
+		return config_check_required(variant->fields, 0);
+	if (variant->fields)
+		return config_json_struct(variant->fields, &seen, value, true, object);
+	if (json_is_object(value) && json_object_size(value) != 1)
+		return err_new(0, "'%s' takes no members", variant->name);
 	return NULL;
 }
 
+/* {"kind": "log", "path": "x"}, or {"path": "x"} of the default variant, or "stdio". */
 static struct err *config_json_union(
 	const struct config_union *variants, json_t *value, void *object)
 {
 	json_t *kind = json_is_object(value) ? json_object_get(value, "kind") : value;
-	const struct config_variant *variant;
 	int which = variants->default_variant;
-	struct err *err;
 
 	if (kind && !json_is_string(kind))
-		return config_json_wrong("an object with a string 'kind'");
+		return config_json_wrong("a string, or an object whose 'kind' is one");
 	if (kind)
 		which = config_find_variant(
 			variants, json_string_value(kind), json_string_length(kind));
+	if (kind && which < 0)
+		return config_unknown_variant(
+			variants, json_string_value(kind), json_string_length(kind));
 	if (which < 0)
-		return err_new(0, "Unknown or missing 'kind'");
-	variant = &variants->variants[which];
-	*(int *)(void *)((char *)object + variants->tag_offset) = which;
-	if (!variant->fields)
-		return json_is_string(value) || json_object_size(value) == 1
-			       ? NULL
-			       : err_new(0, "'%s' takes no members", variant->name);
-	err = config_defaults(variant->fields, object);
-	return err ? err : config_json_struct(variant->fields, value, true, object);
+		return err_new(0, "'kind' is missing");
+	return config_json_variant(variants, which, value, object);
 }
 
 static struct err *config_json_list(const struct config_field *field, json_t *value, void *object)
 {
-	struct err *err = NULL;
 	json_t *element;
 	size_t i;
 
@@ -115,9 +131,10 @@ static struct err *config_json_list(const struct config_field *field, json_t *va
 		return config_json_wrong("an array");
 	json_array_foreach(value, i, element)
 	{
-		void *item = config_list_grow(field, object, &err);
+		void *item = NULL;
+		struct err *err = config_list_grow(field, object, &item);
 
-		if (item)
+		if (!err)
 			err = config_json_field(field->item, element, item);
 		if (err)
 			return err_wrap(err, "Bad item %zu", i);
@@ -128,6 +145,7 @@ static struct err *config_json_list(const struct config_field *field, json_t *va
 static struct err *config_json_field(const struct config_field *field, json_t *value, void *object)
 {
 	void *slot = (char *)object + field->offset;
+	uint64_t seen = 0;
 
 	switch (field->kind) {
 	case CONFIG_BOOL:
@@ -141,25 +159,27 @@ static struct err *config_json_field(const struct config_field *field, json_t *v
 	case CONFIG_ENUM:
 		return config_json_string(field, value, object);
 	case CONFIG_STRUCT:
-		return config_json_struct(field->fields, value, false, slot);
+		return config_json_struct(field->fields, &seen, value, false, slot);
 	case CONFIG_UNION:
 		return config_json_union(field->variants, value, slot);
 	case CONFIG_LIST:
+	case CONFIG_OBJECT:
 		break;
 	}
 	return config_json_list(field, value, object);
 }
 
-struct err *config_parse_json(const struct config_struct *schema, const char *json, void *object)
+struct err *config_parse_json(
+	const struct config_struct *schema, uint64_t *seen, const char *json, void *object)
 {
 	__attribute__((cleanup(config_json_free))) json_t *root = NULL;
 	json_error_t error;
 
-	if (strlen(json) > CONFIG_JSON_SIZE_MAX)
+	if (strnlen(json, CONFIG_TEXT_MAX + 1) > CONFIG_TEXT_MAX)
 		return err_new(E2BIG, "The JSON text is longer than 1 MiB");
 	root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
 	if (!root)
 		return err_new(0, "Bad JSON in line %d, column %d: %s", error.line, error.column,
 			error.text);
-	return config_json_struct(schema, root, false, object);
+	return config_json_struct(schema, seen, root, false, object);
 }

@@ -17,20 +17,25 @@ struct config_object {
 	char *text; /* inside name's memory */
 };
 
-/* A stretch of text; not terminated. */
+/* A stretch of text, not terminated; p NULL: nothing, which is less than an empty text. */
 struct config_span {
 	const char *p;
 	size_t len;
 };
 
+/*
+ * What one parse may cost: bytes of all values, and a bit for each of them. Bounds lists of objects
+ * that hold lists of objects ...
+ */
+#define CONFIG_WORK_MAX   MIB(4)
+#define CONFIG_WORK_VALUE 64
+
 /* One parse: where objects are looked up, and how deep we are in them. */
 struct config_parse {
 	const struct config_objects *objects;
 	unsigned int depth;
-	unsigned int values; /* so far: bounds lists of objects that hold lists of objects ... */
+	size_t work; /* so far */
 };
-
-#define CONFIG_VALUES_MAX 10000
 
 static struct err *config_parse_field(struct config_parse *parse, const struct config_field *field,
 	struct config_span text, void *object);
@@ -58,8 +63,8 @@ struct err *config_objects_add(struct config_objects *objects, const char *text)
 	struct config_span name = {text, name_len};
 	struct config_object *object;
 
-	if (!config_is_id(name) || name_len == 3)
-		return err_new(0, "An object is id_NAME,VALUE: '%s' has no such name", text);
+	if (!config_is_id(name) || name_len == 3 || memchr(text, '=', name_len))
+		return err_new(0, "'%.*s' is not a name of the form id_NAME", (int)name_len, text);
 	if (config_objects_find(objects, name))
 		return err_new(0, "The object '%.*s' was given before", (int)name_len, text);
 	object = new0(struct config_object);
@@ -88,7 +93,7 @@ void config_objects_deinit(struct config_objects *objects)
 	}
 }
 
-/* Replaces the name of an object by its text. */
+/* Replaces the name of an object by its text; other text stays. */
 static struct err *config_resolve(const struct config_parse *parse, struct config_span *text)
 {
 	const struct config_object *object;
@@ -105,7 +110,8 @@ static struct err *config_resolve(const struct config_parse *parse, struct confi
 
 /* ---- Tokens ---- */
 
-/* Cuts off what comes before the separator, which is dropped; all of it if there is none. */
+/* Cuts off what comes before the separator, which is dropped. Without one that is all, and nothing
+ * is left. */
 static struct config_span config_cut(struct config_span *rest, char separator)
 {
 	const char *end = memchr(rest->p, separator, rest->len);
@@ -116,10 +122,14 @@ static struct config_span config_cut(struct config_span *rest, char separator)
 		rest->p = end + 1;
 		rest->len -= token.len + 1;
 	} else {
-		rest->p += rest->len;
-		rest->len = 0;
+		*rest = (struct config_span){NULL, 0};
 	}
 	return token;
+}
+
+static bool config_has(struct config_span text, char c)
+{
+	return memchr(text.p, c, text.len);
 }
 
 static unsigned int config_digit(char c)
@@ -191,54 +201,47 @@ static struct err *config_parse_uint(struct config_span text, uint64_t *ret_valu
 
 /* ---- Compound values ---- */
 
-#define CONFIG_FIELDS_MAX 64
-
-static struct err *config_unknown_key(const struct config_struct *schema, struct config_span key)
+/* Neither a struct nor a list: one value. */
+static bool config_is_scalar(const struct config_field *field)
 {
-	const char *near = config_nearest(schema, key.p, key.len);
+	return field->kind <= CONFIG_ENUM;
+}
 
-	if (!key.len)
-		return err_new(0, "A key is missing");
-	if (near)
-		return err_new(
-			0, "Unknown key '%.*s'; did you mean '%s'?", (int)key.len, key.p, near);
-	return err_new(0, "Unknown key '%.*s'", (int)key.len, key.p);
+/* "key = (an object with an empty text)" leaves an optional key as it is. */
+static struct err *config_parse_value(struct config_parse *parse, const struct config_field *field,
+	struct config_span text, void *object)
+{
+	bool is_id = config_is_id(text);
+	struct config_span value = text;
+	struct err *err = config_resolve(parse, &value);
+
+	if (!err && is_id && !value.len && config_is_scalar(field) && !field->required)
+		return NULL;
+	return err ? err : config_parse_field(parse, field, text, object);
 }
 
 /* One "key=value"; `seen` has a bit for each field. */
 static struct err *config_parse_pair(struct config_parse *parse, const struct config_struct *schema,
 	struct config_span pair, uint64_t *seen, void *object)
 {
-	bool has_value = memchr(pair.p, '=', pair.len);
 	struct config_span key = config_cut(&pair, '=');
 	const struct config_field *field;
 	struct err *err = config_resolve(parse, &key);
-	uint64_t bit;
 
 	if (err)
 		return err;
+	if (!key.len)
+		return err_new(0, "A key is missing");
 	field = config_find(schema, key.p, key.len);
 	if (!field)
-		return config_unknown_key(schema, key);
-	if (!has_value)
-		return err_new(
-			0, "The key '%s' has no value: write %s=VALUE", field->name, field->name);
-	bit = 1ull << (field - schema->fields);
-	if (*seen & bit)
-		return err_new(0, "The key '%s' is given twice", field->name);
-	*seen |= bit;
-	err = config_parse_field(parse, field, pair, object);
+		return config_unknown_name(schema, "key", key.p, key.len);
+	if (!pair.p)
+		return err_new(0, "'%s' has no value: write %s=VALUE", field->name, field->name);
+	err = config_mark(schema, field, seen);
+	if (err)
+		return err;
+	err = config_parse_value(parse, field, pair, object);
 	return err_wrap(err, "Bad value of '%s'", field->name);
-}
-
-static struct err *config_check_required(const struct config_struct *schema, uint64_t seen)
-{
-	for (const struct config_field *f = schema->fields; f->name; f++) {
-		assert(f - schema->fields < CONFIG_FIELDS_MAX);
-		if (f->required && !(seen & 1ull << (f - schema->fields)))
-			return err_new(0, "The key '%s' is missing", f->name);
-	}
-	return NULL;
 }
 
 static struct err *config_parse_struct(struct config_parse *parse,
@@ -246,7 +249,7 @@ static struct err *config_parse_struct(struct config_parse *parse,
 {
 	uint64_t seen = 0;
 
-	while (text.len) {
+	while (text.p) {
 		struct err *err =
 			config_parse_pair(parse, schema, config_cut(&text, ','), &seen, object);
 
@@ -256,32 +259,38 @@ static struct err *config_parse_struct(struct config_parse *parse,
 	return config_check_required(schema, seen);
 }
 
-static struct err *config_unknown_variant(
-	const struct config_union *variants, struct config_span name)
-{
-	struct strbuf names = STRBUF_INIT(1024);
-	struct err *err;
-
-	for (int i = 0; variants->variants[i].name; i++)
-		strbuf_printf(&names, "%s%s", i ? ", " : "", variants->variants[i].name);
-	err = err_new(0, "'%.*s' is not one of %s", (int)name.len, name.p, strbuf_text(&names));
-	strbuf_deinit(&names);
-	return err;
-}
-
+/* The keys of a variant; no text at all if only its name was given. */
 static struct err *config_parse_variant(struct config_parse *parse,
 	const struct config_union *variants, int which, struct config_span text, void *object)
 {
 	const struct config_variant *variant = &variants->variants[which];
-	struct err *err;
+	struct err *err = config_choose_variant(variants, which, object);
 
-	*(int *)(void *)((char *)object + variants->tag_offset) = which;
-	if (!variant->fields)
-		return text.len ? err_new(0, "'%s' takes no keys, but '%.*s' follows",
-					  variant->name, (int)text.len, text.p)
-				: NULL;
-	err = config_defaults(variant->fields, object);
-	return err ? err : config_parse_struct(parse, variant->fields, text, object);
+	if (err)
+		return err;
+	if (variant->fields)
+		return config_parse_struct(parse, variant->fields, text, object);
+	if (text.p)
+		return err_new(0, "'%s' takes no keys, but ',%.*s' follows", variant->name,
+			(int)text.len, text.p);
+	return NULL;
+}
+
+/* A text that is no struct stands for the one key that matters most. */
+static struct err *config_parse_bare(struct config_parse *parse,
+	const struct config_union *variants, struct config_span text, void *object)
+{
+	const struct config_struct *fields = variants->variants[variants->default_variant].fields;
+	const struct config_field *bare =
+		config_find(fields, variants->bare_key, strlen(variants->bare_key));
+	struct err *err = config_choose_variant(variants, variants->default_variant, object);
+	uint64_t seen = 0;
+
+	if (!err)
+		err = config_mark(fields, bare, &seen);
+	if (!err)
+		err = config_parse_field(parse, bare, text, object);
+	return err ? err : config_check_required(fields, seen);
 }
 
 static struct err *config_parse_union(struct config_parse *parse,
@@ -290,36 +299,24 @@ static struct err *config_parse_union(struct config_parse *parse,
 	struct config_span rest = text;
 	struct config_span name = config_cut(&rest, ',');
 	int which = config_find_variant(variants, name.p, name.len);
-	const struct config_struct *fields;
 
 	if (which >= 0)
 		return config_parse_variant(parse, variants, which, rest, object);
-	which = variants->default_variant;
-	if (which < 0)
-		return config_unknown_variant(variants, name);
-	fields = variants->variants[which].fields;
-	if (variants->bare_key && text.len && !memchr(text.p, '=', text.len) &&
-		!memchr(text.p, ',', text.len)) {
-		const struct config_field *bare =
-			config_find(fields, variants->bare_key, strlen(variants->bare_key));
-		struct err *err = config_parse_variant(
-			parse, variants, which, (struct config_span){"", 0}, object);
-
-		err_free(err); /* the required key is the one that follows */
-		return config_parse_field(parse, bare, text, object);
-	}
-	if (!memchr(name.p, '=', name.len))
-		return config_unknown_variant(variants, name);
-	return config_parse_variant(parse, variants, which, text, object);
+	if (variants->default_variant >= 0 && config_has(name, '='))
+		return config_parse_variant(
+			parse, variants, variants->default_variant, text, object);
+	if (variants->bare_key && name.len && !rest.p)
+		return config_parse_bare(parse, variants, text, object);
+	return config_unknown_variant(variants, name.p, name.len);
 }
 
 static struct err *config_parse_item(struct config_parse *parse, const struct config_field *field,
 	struct config_span text, void *object)
 {
-	struct err *err = NULL;
-	void *item = config_list_grow(field, object, &err);
+	void *item = NULL;
+	struct err *err = config_list_grow(field, object, &item);
 
-	return item ? config_parse_field(parse, field->item, text, item) : err;
+	return err ? err : config_parse_field(parse, field->item, text, item);
 }
 
 static struct err *config_parse_list(struct config_parse *parse, const struct config_field *field,
@@ -337,6 +334,7 @@ static struct err *config_parse_list(struct config_parse *parse, const struct co
 static struct err *config_parse_resolved(struct config_parse *parse,
 	const struct config_field *field, struct config_span text, void *object)
 {
+	static const struct config_span nothing = {NULL, 0};
 	void *slot = (char *)object + field->offset;
 	uint64_t value = 0;
 	struct err *err;
@@ -352,15 +350,18 @@ static struct err *config_parse_resolved(struct config_parse *parse,
 	case CONFIG_ENUM:
 		return config_set_enum(field, text.p, text.len, object);
 	case CONFIG_STRUCT:
-		return config_parse_struct(parse, field->fields, text, slot);
+		return config_parse_struct(parse, field->fields, text.len ? text : nothing, slot);
 	case CONFIG_UNION:
 		return config_parse_union(parse, field->variants, text, slot);
 	case CONFIG_LIST:
+		return config_parse_list(parse, field, text, object);
+	case CONFIG_OBJECT:
 		break;
 	}
-	return config_parse_list(parse, field, text, object);
+	return err_new(0, "'%s' has no place here", field->name);
 }
 
+/* A value whose own text may be the name of an object. */
 static struct err *config_parse_field(struct config_parse *parse, const struct config_field *field,
 	struct config_span text, void *object)
 {
@@ -369,15 +370,27 @@ static struct err *config_parse_field(struct config_parse *parse, const struct c
 	if (parse->depth == CONFIG_DEPTH_MAX)
 		return err_new(
 			0, "Objects refer to each other more than %d deep", CONFIG_DEPTH_MAX);
-	if (parse->values++ == CONFIG_VALUES_MAX)
-		return err_new(0, "More than %d values", CONFIG_VALUES_MAX);
 	err = config_resolve(parse, &text);
 	if (err)
 		return err;
+	parse->work += text.len + CONFIG_WORK_VALUE;
+	if (parse->work > CONFIG_WORK_MAX)
+		return err_new(E2BIG, "The objects hold too much");
 	parse->depth++;
 	err = config_parse_resolved(parse, field, text, object);
 	parse->depth--;
 	return err;
+}
+
+/* The text of an option. It starts with a key rather than being an object's name if it has '='. */
+static struct err *config_parse_option(struct config_parse *parse, const struct config_field *field,
+	struct config_span text, void *object)
+{
+	if (text.len > CONFIG_TEXT_MAX)
+		return err_new(E2BIG, "%zu bytes are too many", text.len);
+	if (field->kind == CONFIG_STRING || config_has(text, '=') || config_has(text, ','))
+		return config_parse_resolved(parse, field, text, object);
+	return config_parse_field(parse, field, text, object);
 }
 
 struct err *config_parse_text(const struct config_field *field,
@@ -385,13 +398,17 @@ struct err *config_parse_text(const struct config_field *field,
 {
 	struct config_parse parse = {.objects = objects};
 
-	return config_parse_field(&parse, field, (struct config_span){text, strlen(text)}, object);
+	return config_parse_option(&parse, field, (struct config_span){text, strlen(text)}, object);
 }
 
 struct err *config_list_append(const struct config_field *field,
 	const struct config_objects *objects, const char *text, void *object)
 {
 	struct config_parse parse = {.objects = objects};
+	void *item = NULL;
+	struct err *err = config_list_grow(field, object, &item);
 
-	return config_parse_item(&parse, field, (struct config_span){text, strlen(text)}, object);
+	return err ? err
+		   : config_parse_option(
+			     &parse, field->item, (struct config_span){text, strlen(text)}, item);
 }

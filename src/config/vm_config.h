@@ -84,7 +84,8 @@ struct vm_config {
 
 extern const struct config_struct vm_config_schema;
 
-/* A configuration in the making: options come one by one. Zero-initialised. */
+/* A configuration in the making: options come one by one. Zero-initialised. After an error it is
+ * good for vm_config_builder_deinit() only. */
 struct vm_config_builder {
 	struct vm_config config;
 	struct config_objects objects;
@@ -98,17 +99,16 @@ struct vm_config_builder {
  */
 struct err *must_check vm_config_set(
 	struct vm_config_builder *builder, const char *option, const char *value);
-/* Options as a JSON object. */
+/* Options as a JSON object; what was given before, in either way, is an error. */
 struct err *must_check vm_config_set_json(struct vm_config_builder *builder, const char *json);
+/* What there is so far, defaults included, as such a JSON object; the caller frees it. */
+struct err *must_check vm_config_get_json(struct vm_config_builder *builder, char **ret_json);
 /* vm_config_validate() of what is there so far. */
 struct err *must_check vm_config_check(struct vm_config_builder *builder);
 /* Moves the finished configuration out. */
 struct err *must_check vm_config_finish(
 	struct vm_config_builder *builder, struct vm_config *ret_config);
 void vm_config_builder_deinit(struct vm_config_builder *builder);
-
-/* The field of an option's name or of its letter; NULL: unknown. */
-const struct config_field *vm_config_option(const char *name);
 
 /* What the schema cannot say: combinations, alignment. */
 struct err *must_check vm_config_validate(const struct vm_config *config);

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The options of a VM: defaults, spellings, and the rules between them.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/vm_config.h"
+#include "unit.h"
+
+struct fixture {
+	struct vm_config_builder builder;
+	struct vm_config config;
+};
+
+static int setup(void **state)
+{
+	*state = calloc(1, sizeof(struct fixture));
+	return *state ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	vm_config_deinit(&f->config);
+	vm_config_builder_deinit(&f->builder);
+	free(f);
+	return 0;
+}
+
+static void set(struct fixture *f, const char *option, const char *value)
+{
+	assert_ok(vm_config_set(&f->builder, option, value));
+}
+
+static void finish(struct fixture *f)
+{
+	assert_ok(vm_config_check(&f->builder));
+	assert_ok(vm_config_finish(&f->builder, &f->config));
+}
+
+/* A fresh builder with a kernel and one more option must fail the check. */
+static void refuses(const char *option, const char *value, const char *part)
+{
+	struct vm_config_builder builder = {0};
+
+	assert_ok(vm_config_set(&builder, "kernel", "k"));
+	assert_ok(vm_config_set(&builder, option, value));
+	assert_err(vm_config_check(&builder), part);
+	vm_config_builder_deinit(&builder);
+}
+
+/* An option that is refused at once. */
+static void rejects(const char *option, const char *value, const char *part)
+{
+	struct vm_config_builder builder = {0};
+
+	assert_err(vm_config_set(&builder, option, value), part);
+	vm_config_builder_deinit(&builder);
+}
+
+static void test_defaults(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, "kernel", "vmlinuz");
+	finish(f);
+	assert_string_equal(f->config.hypervisor.dev_kvm, "/dev/kvm");
+	assert_string_equal(f->config.kernel, "vmlinuz");
+	assert_null(f->config.cmdline);
+	assert_int_equal(f->config.cpu.count, 1);
+	assert_int_equal(f->config.memory.size, GIB(1));
+	assert_int_equal(f->config.memory.backend, MEMORY_ANON);
+	assert_false(f->config.memory.shared);
+	assert_int_equal(f->config.console.kind, CONSOLE_CONFIG_STDIO);
+	assert_int_equal(f->config.n_blk, 0);
+	assert_int_equal(f->config.power_button_timeout, 60);
+	assert_int_equal(f->config.kernel_unpack, KERNEL_UNPACK_HOST);
+	assert_false(f->config.no_reboot);
+}
+
+static void test_everything(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, "hypervisor", "kvm,dev_kvm=/dev/other");
+	set(f, "pvh", "vmlinux");
+	set(f, "c", "console=ttyS0,115200 id_x");
+	set(f, "initramfs", "id_initramfs");
+	set(f, "object", "id_t,smt=on,cores=2,sockets=2,thread_contiguous=on");
+	set(f, "cpu", "count=8,topology=id_t");
+	set(f, "memory", "size=4g,backend=memfd,shared=on,thp=on,prealloc=true,lock=true");
+	set(f, "console", "log,path=out,append=on");
+	set(f, "pvpanic", NULL);
+	set(f, "entropy", NULL);
+	set(f, "blk", "file,path=a,readonly=true,serial=one");
+	set(f, "blk", "path=b");
+	set(f, "blk", "c.img");
+	set(f, "no-reboot", NULL);
+	set(f, "power-button-timeout", "0");
+	set(f, "kernel-unpack", "guest");
+	set(f, "kernel-cache", "/cache");
+	finish(f);
+	assert_string_equal(f->config.hypervisor.dev_kvm, "/dev/other");
+	assert_string_equal(f->config.cmdline, "console=ttyS0,115200 id_x");
+	assert_string_equal(f->config.initramfs, "id_initramfs");
+	assert_int_equal(f->config.cpu.topology.sockets, 2);
+	assert_true(f->config.cpu.topology.thread_contiguous);
+	assert_int_equal(f->config.memory.backend, MEMORY_MEMFD);
+	assert_true(f->config.memory.transparent_hugepage && f->config.memory.lock);
+	assert_int_equal(f->config.console.kind, CONSOLE_CONFIG_LOG);
+	assert_true(f->config.console.append);
+	assert_int_equal(f->config.n_blk, 3);
+	assert_true(f->config.blk[0].readonly);
+	assert_string_equal(f->config.blk[0].serial, "one");
+	assert_null(f->config.blk[1].serial);
+	assert_string_equal(f->config.blk[2].path, "c.img");
+	assert_int_equal(f->config.kernel_unpack, KERNEL_UNPACK_GUEST);
+}
+
+static void test_legacy_spellings(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, "kernel", "k");
+	set(f, "cmd-line", "quiet");
+	set(f, "num-cpu", "3");
+	set(f, "mem-size", "512M");
+	finish(f);
+	assert_string_equal(f->config.cmdline, "quiet");
+	assert_int_equal(f->config.cpu.count, 3);
+	assert_int_equal(f->config.memory.size, MIB(512));
+}
+
+static void test_single_options_come_once(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const pairs[][4] = {
+		{"kernel", "a", "k", "b"},
+		{"cmdline", "a", "cmd-line", "b"},
+		{"cpu", "count=1", "num-cpu", "2"},
+		{"mem-size", "1G", "memory", "size=1G"},
+		{"console", "pty", "console", "pty"},
+		{"hypervisor", "kvm", "hypervisor", "kvm"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		set(f, pairs[i][0], pairs[i][1]);
+		assert_err(vm_config_set(&f->builder, pairs[i][2], pairs[i][3]), "is given twice");
+	}
+	set(f, "entropy", NULL);
+	assert_err(vm_config_set(&f->builder, "entropy", NULL), "--entropy is given twice");
+}
+
+static void test_kernel_rules(void **state)
+{
+	struct vm_config_builder none = {0};
+
+	assert_err(vm_config_check(&none), "No kernel: give --kernel PATH");
+	vm_config_builder_deinit(&none);
+	refuses("pvh", "p", "--kernel and --pvh exclude each other");
+}
+
+static void test_cpu_rules(void **state)
+{
+	rejects("cpu", "count=0", "0 is out of range (1 to 65535)");
+	rejects("cpu", "count=65536", "out of range");
+	rejects("num-cpu", "0", "0 is out of range");
+	refuses("cpu", "count=4,topology=cores=3", "1 sockets of 3 cores of 1 threads");
+	refuses("cpu", "count=3,topology=smt=on", "are not count=3");
+	refuses("cpu", "count=1,topology=sockets=2", "are not count=1");
+	refuses("cpu", "topology=cores=65535", "are not count=1");
+}
+
+static void test_memory_rules(void **state)
+{
+	refuses("memory", "size=5000000", "--memory: size=5000000 is not a multiple of the page");
+	refuses("memory", "size=1M", "is less than 2M");
+	refuses("memory", "size=3M,hugetlb=2M", "is not a multiple of the page size");
+	refuses("memory", "hugetlb=4K", "hugetlb=4096 is neither 2M nor 1G");
+	refuses("memory", "hugetlb=2M,thp=on", "exclude each other");
+	refuses("mem-size", "1k", "--memory: size=1024");
+	rejects("memory", "size=0", "0 is out of range");
+}
+
+static void test_disk_rules(void **state)
+{
+	refuses("blk", "path=x,serial=123456789012345678901", "is longer than 20 bytes");
+}
+
+static void test_json_is_the_same(void **state)
+{
+	struct fixture *f = *state;
+	struct vm_config_builder other = {0};
+	char *json = NULL;
+	char *again = NULL;
+
+	set(f, "kernel", "k");
+	set(f, "blk", "a.img");
+	set(f, "console", "socket,path=/tmp/s");
+	set(f, "entropy", NULL);
+	assert_ok(vm_config_get_json(&f->builder, &json));
+	assert_ok(vm_config_set_json(&other, json));
+	assert_ok(vm_config_check(&other));
+	assert_ok(vm_config_get_json(&other, &again));
+	assert_string_equal(json, again);
+	free(json);
+	free(again);
+	vm_config_builder_deinit(&other);
+}
+
+static void test_json_and_options_do_not_overlap(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_ok(vm_config_set_json(
+		&f->builder, "{\"kernel\": \"k\", \"blk\": [{\"path\": \"a\"}]}"));
+	assert_err(vm_config_set(&f->builder, "kernel", "x"), "--kernel is given twice");
+	set(f, "blk", "b");
+	finish(f);
+	assert_int_equal(f->config.n_blk, 2);
+}
+
+static void test_builder_can_be_used_again(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, "kernel", "k");
+	finish(f);
+	set(f, "kernel", "l");
+	assert_ok(vm_config_check(&f->builder));
+}
+
+/* The tables themselves: what the parsers rely on. */
+static void check_schema(const struct config_struct *schema)
+{
+	for (const struct config_field *a = schema->fields; a->name; a++) {
+		assert_non_null(a->help);
+		assert_true(a - schema->fields < CONFIG_FIELDS_MAX);
+		if (a->kind == CONFIG_STRUCT)
+			check_schema(a->fields);
+		for (const struct config_field *b = schema->fields; b != a; b++) {
+			assert_string_not_equal(a->name, b->name);
+			assert_true(!a->letter || a->letter != b->letter);
+		}
+	}
+}
+
+static void test_schema_is_sound(void **state)
+{
+	check_schema(&vm_config_schema);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_defaults),
+		TEST(test_everything),
+		TEST(test_legacy_spellings),
+		TEST(test_single_options_come_once),
+		TEST(test_kernel_rules),
+		TEST(test_cpu_rules),
+		TEST(test_memory_rules),
+		TEST(test_disk_rules),
+		TEST(test_json_is_the_same),
+		TEST(test_json_and_options_do_not_overlap),
+		TEST(test_builder_can_be_used_again),
+		TEST(test_schema_is_sound),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
