@@ -60,11 +60,12 @@ static uint32_t vp_half(uint64_t features, uint32_t select)
 
 static void vp_store_queue(const struct virtio_pci *vp, uint8_t *image)
 {
-	const struct vp_queue *q = &vp->queues[vp->queue_select];
+	const struct vp_queue *q;
 
 	/* A queue that does not exist reads as zeros (4.1.4.3.1). */
 	if (vp->queue_select >= vp->dev->n_queues)
 		return;
+	q = &vp->queues[vp->queue_select];
 	store_le16(image + VP_QUEUE_SIZE, q->size);
 	store_le16(image + VP_QUEUE_VECTOR, q->vector);
 	store_le16(image + VP_QUEUE_ENABLE, q->enabled);
@@ -98,12 +99,17 @@ static uint64_t vp_common_read(struct virtio_pci *vp, unsigned int off, unsigned
 	return load_le(image + off, size);
 }
 
-/* Reading acknowledges (4.1.4.5). */
+/*
+ * Reading acknowledges (4.1.4.5). The device's thread sets a bit, then the pin: what it set after
+ * the exchange must not be undone by the clearing of the pin.
+ */
 static uint64_t vp_isr_read(struct virtio_pci *vp)
 {
 	uint8_t isr = atomic_exchange(&vp->isr, 0);
 
 	pci_dev_set_intx(&vp->pci, false);
+	if (atomic_load(&vp->isr))
+		pci_dev_set_intx(&vp->pci, true);
 	return isr;
 }
 
@@ -154,7 +160,8 @@ static void vp_write_status(struct virtio_pci *vp, uint8_t value)
 		now &= (uint8_t)~VP_S_FEATURES_OK;
 	if (now & VP_S_DRIVER_OK && !(now & VP_S_FEATURES_OK))
 		now &= (uint8_t)~VP_S_DRIVER_OK;
-	atomic_store(&vp->status, now);
+	/* Only adds, as NEEDS_RESET may come from the device's thread at any time. */
+	atomic_fetch_or(&vp->status, now);
 	if (now & ~old & VP_S_DRIVER_OK && !(now & (VP_S_FAILED | VP_S_NEEDS_RESET)))
 		vp_activate(vp);
 }
@@ -178,13 +185,23 @@ static uint16_t vp_vector(const struct virtio_pci *vp, uint64_t value)
 	return value <= vp->dev->n_queues ? (uint16_t)value : VP_NO_VECTOR;
 }
 
-/* Registers of the selected queue: only between FEATURES_OK and DRIVER_OK, and until it is enabled.
+/* The selected queue, if its registers may be written: until it is enabled or DRIVER_OK; else NULL.
  */
+static struct vp_queue *vp_writable_queue(struct virtio_pci *vp)
+{
+	struct vp_queue *q;
+
+	if (vp->queue_select >= vp->dev->n_queues || vp->status & VP_S_DRIVER_OK)
+		return NULL;
+	q = &vp->queues[vp->queue_select];
+	return q->enabled ? NULL : q;
+}
+
 static void vp_write_queue(struct virtio_pci *vp, unsigned int off, uint64_t value)
 {
-	struct vp_queue *q = &vp->queues[vp->queue_select];
+	struct vp_queue *q = vp_writable_queue(vp);
 
-	if (vp->queue_select >= vp->dev->n_queues || vp->status & VP_S_DRIVER_OK || q->enabled)
+	if (!q)
 		return;
 	if (off == VP_QUEUE_SIZE && is_pow2(value) && value <= vp->dev->queue_size)
 		q->size = (uint16_t)value;
@@ -208,11 +225,10 @@ static void vp_set_address(uint64_t *field, unsigned int at, unsigned int size, 
 static void vp_write_address(
 	struct virtio_pci *vp, unsigned int off, unsigned int size, uint64_t value)
 {
-	struct vp_queue *q = &vp->queues[vp->queue_select];
+	struct vp_queue *q = vp_writable_queue(vp);
 	unsigned int at = off & 7;
 
-	if (vp->queue_select >= vp->dev->n_queues || vp->status & VP_S_DRIVER_OK || q->enabled ||
-		off % size || size < 4)
+	if (!q || off % size || size < 4)
 		return;
 	if (off - at == VP_QUEUE_DESC)
 		vp_set_address(&q->desc, at, size, value);
