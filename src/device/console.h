@@ -52,7 +52,7 @@ struct err *must_check console_create(const struct console_options *options, str
 /* Closes it (see console_close) and frees it; after the loop has ended. NULL is fine. */
 void console_free(struct console *console);
 
-/* The device; once, before the guest runs. */
+/* The device, before the guest runs; NULL, when it goes. */
 void console_set_peer(struct console *console, struct console_peer *peer);
 /* Begins to read input; in the loop's thread, so that the first vCPU does not wait for it. */
 void console_start(struct console *console);

@@ -3,14 +3,16 @@
  * 16550A. Registers are accessed by vCPU threads, input comes by the control loop: one mutex guards
  * all state. The order of locks is serial, then console or interrupt controller.
  *
- * The transmitter has no FIFO of its own: the console's ring is much larger, and a byte that it
- * takes has been sent as far as the guest can tell. Only when the ring is full does the byte stay
- * in the holding register.
+ * A byte that the console's ring takes has been sent as far as the guest can tell, so that the
+ * transmitter is nearly always empty. Only when the ring is full do bytes stay in its FIFO, which
+ * has room for the whole burst that a driver may write after it saw THRE. What is there is never
+ * dropped, neither by the FIFO control register nor by a reset: it counts as on the line already.
  */
 #include "device/serial.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/thread.h"
@@ -71,6 +73,7 @@ enum {
 struct serial {
 	struct device device;
 	struct io_region region;
+	struct bus *bus;
 	struct console_peer peer;
 	struct console *console;
 	struct irq_line *irq;
@@ -78,11 +81,12 @@ struct serial {
 	pthread_mutex_t lock; /* guards what follows */
 	uint8_t ier, fcr, lcr, mcr, lsr, msr, scr;
 	uint16_t divisor;
-	uint8_t thr;        /* holds a byte while !(lsr & LSR_THRE) */
-	bool thre_pending;  /* the interrupt, cleared by reading IIR */
+	bool thre_pending;  /* the interrupt, cleared by reading IIR or writing a byte */
 	bool input_starved; /* the console has more than the FIFO took */
 	uint8_t rx[SERIAL_FIFO];
 	unsigned int rx_first, rx_len;
+	uint8_t tx[SERIAL_FIFO];
+	unsigned int tx_len;
 };
 
 /* ---- State, with the lock held ---- */
@@ -132,18 +136,19 @@ static void serial_rx_put(struct serial *serial, uint8_t byte)
 	serial->lsr |= LSR_DATA;
 }
 
-static void serial_rx_clear(struct serial *serial)
-{
-	serial->rx_len = 0;
-	serial->lsr &= (uint8_t)~LSR_DATA;
-}
-
 /* Asks the console for what it had to keep. */
 static void serial_want_input(struct serial *serial)
 {
 	if (serial->input_starved)
 		console_input_wanted(serial->console);
 	serial->input_starved = false;
+}
+
+static void serial_rx_clear(struct serial *serial)
+{
+	serial->rx_len = 0;
+	serial->lsr &= (uint8_t)~LSR_DATA;
+	serial_want_input(serial);
 }
 
 static uint8_t serial_rx_get(struct serial *serial)
@@ -160,25 +165,40 @@ static uint8_t serial_rx_get(struct serial *serial)
 	return byte;
 }
 
-/* Sends what THR holds, if the console takes it. */
-static void serial_tx(struct serial *serial)
+static void serial_set_thre(struct serial *serial)
 {
-	if (serial->lsr & LSR_THRE || !console_put(serial->console, serial->thr))
-		return;
 	serial->lsr |= LSR_THRE | LSR_IDLE;
 	serial->thre_pending = true;
 }
 
+/* Sends what the console takes. */
+static void serial_tx(struct serial *serial)
+{
+	unsigned int n = 0;
+
+	if (!serial->tx_len)
+		return;
+	while (n < serial->tx_len && console_put(serial->console, serial->tx[n]))
+		n++;
+	serial->tx_len -= n;
+	memmove(serial->tx, serial->tx + n, serial->tx_len);
+	if (!serial->tx_len)
+		serial_set_thre(serial);
+}
+
 static void serial_write_thr(struct serial *serial, uint8_t byte)
 {
+	/* The interrupt goes and comes again: an edge, for drivers that do not read IIR. */
 	serial->thre_pending = false;
+	serial_update_irq(serial);
 	if (serial->mcr & MCR_LOOP) {
 		serial_rx_put(serial, byte);
 		serial->thre_pending = true;
 		return;
 	}
-	/* A guest that writes while the register is in use overwrites it, as on hardware. */
-	serial->thr = byte;
+	/* A guest that writes more than the FIFO holds loses it, as on hardware. */
+	if (serial->tx_len < serial_capacity(serial))
+		serial->tx[serial->tx_len++] = byte;
 	serial->lsr &= (uint8_t) ~(LSR_THRE | LSR_IDLE);
 	serial_tx(serial);
 }
@@ -376,18 +396,20 @@ static void serial_reset(struct device *device)
 	serial->mcr = 0;
 	serial->scr = 0;
 	serial->divisor = SERIAL_DIVISOR;
-	serial->lsr = LSR_THRE | LSR_IDLE;
+	serial->lsr = serial->tx_len ? 0 : LSR_THRE | LSR_IDLE;
 	serial->msr = serial_modem_lines(serial);
 	serial->thre_pending = false;
 	serial_rx_clear(serial);
 	serial_update_irq(serial);
-	serial_want_input(serial);
 }
 
 static void serial_free(struct device *device)
 {
 	struct serial *serial = container_of(device, struct serial, device);
 
+	/* The console goes on without: it may still write out what it has. */
+	console_set_peer(serial->console, NULL);
+	bus_remove(serial->bus, &serial->region);
 	pthread_mutex_destroy(&serial->lock);
 	free(serial);
 }
@@ -406,6 +428,7 @@ struct err *serial_create(const struct serial_options *options, struct serial **
 		(struct io_region){.ops = &serial_io_ops, .name = "serial", .size = SERIAL_PORTS};
 	serial->peer =
 		(struct console_peer){.receive = serial_receive, .writable = serial_writable};
+	serial->bus = options->bus;
 	serial->console = options->console;
 	serial->irq = options->irq;
 	pthread_mutex_init(&serial->lock, NULL);
