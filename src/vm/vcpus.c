@@ -64,10 +64,24 @@ static enum vcpus_gate vcpu_wait(struct vcpu *vcpu)
 	return gate;
 }
 
-static void vcpu_stop(struct vcpu *vcpu, struct err *err)
+static void vcpu_fail(struct vcpu *vcpu, int code, const struct hv_exit *exit)
 {
 	vcpus_close(vcpu->all);
-	vcpu->all->events->failed(vcpu->all->events, err);
+	vcpu->all->events->failed(vcpu->all->events,
+		err_new(code, "vCPU %u cannot go on: %s (code %#llx)", vcpu->index,
+			exit->u.failed.what, (unsigned long long)exit->u.failed.code));
+}
+
+/* A call that failed is an exit as any other that nobody can handle, with registers in the log. */
+static int vcpu_run(struct vcpu *vcpu, struct hv_exit *ret_exit)
+{
+	int ret = hv_vcpu_run(vcpu->hv, ret_exit);
+
+	if (ret < 0)
+		*ret_exit = (struct hv_exit){.reason = HV_EXIT_FAILED,
+			.u.failed = {
+				.what = "the hypervisor cannot run it", .code = (uint64_t)-ret}};
+	return ret;
 }
 
 /*
@@ -81,12 +95,8 @@ static void vcpu_execute(struct vcpu *vcpu)
 	struct hv_exit exit;
 
 	do {
-		int ret = hv_vcpu_run(vcpu->hv, &exit);
+		int ret = vcpu_run(vcpu, &exit);
 
-		if (ret < 0) {
-			vcpu_stop(vcpu, err_new(-ret, "Cannot run vCPU %u", vcpu->index));
-			return;
-		}
 		switch (dispatch_exit(all->board, vcpu->hv, &exit)) {
 		case DISPATCH_CONTINUE:
 			break;
@@ -95,9 +105,7 @@ static void vcpu_execute(struct vcpu *vcpu)
 			all->events->triple_fault(all->events);
 			return;
 		case DISPATCH_FAILED:
-			vcpu_stop(vcpu, err_new(0, "vCPU %u cannot go on: %s (code %#llx)",
-						vcpu->index, exit.u.failed.what,
-						(unsigned long long)exit.u.failed.code));
+			vcpu_fail(vcpu, -ret, &exit);
 			return;
 		}
 		/* Relaxed: the kick that follows each change of the gate orders it. */

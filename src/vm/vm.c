@@ -38,12 +38,15 @@ struct vm {
 	struct loop_timer button_timer; /* a pressed power button that the guest ignores */
 	int end_fd;
 
-	pthread_mutex_t lock; /* guards what follows; taken after no other lock */
-	bool end_wanted;      /* first reason to end wins */
+	pthread_mutex_t boot_lock; /* guards control.started; above every other lock */
+	enum vm_state state;       /* control thread; before it was started: boot_lock */
+
+	pthread_mutex_t lock; /* guards what follows; below any device's lock, a leaf */
+	bool reset_wanted;    /* by the guest that is in RAM now */
+	bool end_wanted;      /* first reason to end wins, and an end over a reset */
 	enum vm_end end;
 	struct err *end_err;
-
-	enum vm_state state; /* control thread only, once that runs */
+	struct log_limit crash_limit;
 };
 
 /* A call of a public function, served on the control thread. */
@@ -61,11 +64,17 @@ static void vm_call_run(struct loop_msg *msg)
 	call->err = call->fn(call->vm);
 }
 
+static bool vm_was_booted(struct vm *vm)
+{
+	auto_lock(&vm->boot_lock);
+	return vm->control.started;
+}
+
 static struct err *vm_call(struct vm *vm, struct err *(*fn)(struct vm *vm))
 {
 	struct vm_call call = {.msg.run = vm_call_run, .vm = vm, .fn = fn};
 
-	if (!vm->control.started)
+	if (!vm_was_booted(vm))
 		return err_new(EINVAL, "The VM was not booted yet");
 	loop_call(vm->loop, &call.msg);
 	return call.err;
@@ -90,8 +99,22 @@ static void vm_request_end(struct vm *vm, enum vm_end end, struct err *err)
 
 static void vm_request_reset(struct vm *vm)
 {
+	with_lock (&vm->lock)
+		vm->reset_wanted = true;
 	vcpus_close(vm->vcpus);
 	loop_post(vm->loop, &vm->requests[VM_REQUEST_RESET]);
+}
+
+/* A guest stops at most of its events, but may go on telling of crash kernels. */
+static void vm_log_event(struct vm *vm, enum machine_event event, const char *source)
+{
+	unsigned int dropped = 0;
+	bool pass;
+
+	with_lock (&vm->lock)
+		pass = event != MACHINE_CRASH_LOADED || log_limit_pass(&vm->crash_limit, &dropped);
+	if (pass)
+		log_info("%s, by %s", machine_event_name(event), source);
 }
 
 static void vm_on_machine_event(
@@ -99,7 +122,7 @@ static void vm_on_machine_event(
 {
 	struct vm *vm = container_of(events, struct vm, machine_events);
 
-	log_info("%s, by %s", machine_event_name(event), source);
+	vm_log_event(vm, event, source);
 	switch (event) {
 	case MACHINE_RESET:
 		vm_request_reset(vm);
@@ -166,11 +189,24 @@ static struct err *vm_start_payload(struct vm *vm)
 	return err;
 }
 
+/* Lets the guest run, unless it has asked for its end or for a reset that is still to come. */
+static void vm_open_gate(struct vm *vm)
+{
+	bool open = false;
+
+	/* Nobody asks meanwhile: every vCPU is at the gate, and ends from outside come by this
+	 * thread. */
+	with_lock (&vm->lock)
+		open = !vm->end_wanted && !vm->reset_wanted;
+	if (open)
+		vcpus_open(vm->vcpus);
+}
+
+/* All vCPUs are at the gate. */
 static struct err *vm_reboot(struct vm *vm)
 {
 	struct err *err;
 
-	vcpus_settle(vm->vcpus);
 	loop_timer_cancel(&vm->button_timer);
 	board_quiesce(vm->board);
 	err = board_reset(vm->board);
@@ -181,12 +217,33 @@ static struct err *vm_reboot(struct vm *vm)
 	return err_wrap(err, "Failed to reboot the VM");
 }
 
+static bool vm_wants_reset(struct vm *vm)
+{
+	auto_lock(&vm->lock);
+	return vm->reset_wanted && !vm->end_wanted;
+}
+
+/*
+ * Stops all vCPUs; true if a reset is to be done. One reset answers those of all vCPUs, also those
+ * that came after its message was taken: the guest that asked is gone with it. An end that one vCPU
+ * wanted meanwhile comes first.
+ */
+static bool vm_settle_for_reset(struct vm *vm)
+{
+	if (vm->state == VM_ENDED || !vm_wants_reset(vm))
+		return false;
+	vcpus_settle(vm->vcpus);
+	auto_lock(&vm->lock);
+	vm->reset_wanted = false;
+	return !vm->end_wanted;
+}
+
 static void vm_serve_reset(struct loop_msg *msg)
 {
 	struct vm *vm = container_of(msg, struct vm, requests[VM_REQUEST_RESET]);
 	struct err *err;
 
-	if (vm->state == VM_ENDED)
+	if (!vm_settle_for_reset(vm))
 		return;
 	if (vm->config.no_reboot) {
 		vm_request_end(vm, VM_END_RESET, NULL);
@@ -199,7 +256,7 @@ static void vm_serve_reset(struct loop_msg *msg)
 		return;
 	}
 	if (vm->state == VM_RUNNING)
-		vcpus_open(vm->vcpus);
+		vm_open_gate(vm);
 }
 
 static void vm_control_main(struct thread *thread)
@@ -231,7 +288,7 @@ static struct err *vm_do_resume(struct vm *vm)
 		hv_vcpu_clock_paused(vcpus_hv(vm->vcpus, i));
 	board_resume(vm->board);
 	vm->state = VM_RUNNING;
-	vcpus_open(vm->vcpus);
+	vm_open_gate(vm);
 	return NULL;
 }
 
@@ -260,6 +317,7 @@ static void vm_init(struct vm *vm)
 	vm->requests[VM_REQUEST_RESET].run = vm_serve_reset;
 	vm->requests[VM_REQUEST_END].run = vm_serve_end;
 	vm->button_timer.fired = vm_on_button_timeout;
+	pthread_mutex_init(&vm->boot_lock, NULL);
 	pthread_mutex_init(&vm->lock, NULL);
 }
 
@@ -294,6 +352,23 @@ static struct err *vm_build(struct vm *vm)
 	return err;
 }
 
+/* All but the configuration; also of a VM that was built half way. */
+static void vm_deinit(struct vm *vm)
+{
+	if (vm->control.started) {
+		vm_stop(vm);
+		loop_stop(vm->loop);
+		thread_join(&vm->control);
+	}
+	vcpus_free(vm->vcpus);
+	board_free(vm->board);
+	loop_free(vm->loop);
+	auto_close_cleanup(&vm->end_fd);
+	err_free(vm->end_err);
+	pthread_mutex_destroy(&vm->lock);
+	pthread_mutex_destroy(&vm->boot_lock);
+}
+
 struct err *vm_create(struct vm_config *config, struct vm **ret_vm)
 {
 	struct vm *vm = new0(struct vm);
@@ -307,8 +382,8 @@ struct err *vm_create(struct vm_config *config, struct vm **ret_vm)
 	vm->config = *config;
 	err = vm_build(vm);
 	if (err) {
-		vm->config = (struct vm_config){0}; /* stays the caller's */
-		vm_free(vm);
+		vm_deinit(vm);
+		free(vm);
 		return err;
 	}
 	*config = (struct vm_config){0};
@@ -320,18 +395,8 @@ void vm_free(struct vm *vm)
 {
 	if (!vm)
 		return;
-	if (vm->control.started) {
-		vm_stop(vm);
-		loop_stop(vm->loop);
-		thread_join(&vm->control);
-	}
-	vcpus_free(vm->vcpus);
-	board_free(vm->board);
-	loop_free(vm->loop);
-	auto_close_cleanup(&vm->end_fd);
-	err_free(vm->end_err);
+	vm_deinit(vm);
 	vm_config_deinit(&vm->config);
-	pthread_mutex_destroy(&vm->lock);
 	free(vm);
 }
 
@@ -339,11 +404,14 @@ struct err *vm_boot(struct vm *vm)
 {
 	struct err *err;
 
-	if (vm->state != VM_CREATED)
+	auto_lock(&vm->boot_lock);
+	if (vm->control.started)
 		return err_new(EINVAL, "The VM was booted before");
+	if (vm->state == VM_ENDED)
+		return err_new(EINVAL, "The VM has ended");
 	vm->state = VM_RUNNING;
 	/* The guest first: what it sends to the control thread waits in the queue. */
-	vcpus_open(vm->vcpus);
+	vm_open_gate(vm);
 	err = thread_start(&vm->control);
 	if (err) {
 		vcpus_settle(vm->vcpus);
@@ -374,19 +442,43 @@ static struct err *vm_do_stop(struct vm *vm)
 	return NULL;
 }
 
+/* Without a control thread there is nothing to wait for. */
+static bool vm_stop_before_boot(struct vm *vm)
+{
+	auto_lock(&vm->boot_lock);
+	if (vm->control.started)
+		return false;
+	err_free(vm_do_stop(vm));
+	return true;
+}
+
 void vm_stop(struct vm *vm)
 {
-	err_free(vm_call(vm, vm_do_stop));
+	if (!vm_stop_before_boot(vm))
+		err_free(vm_call(vm, vm_do_stop));
+}
+
+/* poll() for one descriptor, with what is left of the time when a signal interrupts it. */
+static int vm_poll(struct pollfd *pfd, int timeout_ms)
+{
+	uint64_t start = loop_now_ns();
+	int left = timeout_ms;
+	int n;
+
+	while ((n = poll(pfd, 1, left)) < 0 && errno == EINTR) {
+		uint64_t gone = (loop_now_ns() - start) / 1000000;
+
+		if (timeout_ms > 0)
+			left = timeout_ms - (int)MIN(gone, (uint64_t)timeout_ms);
+	}
+	return n;
 }
 
 struct err *vm_wait(struct vm *vm, int timeout_ms, enum vm_end *ret_end)
 {
 	struct pollfd pfd = {.fd = vm->end_fd, .events = POLLIN};
-	int n;
+	int n = vm_poll(&pfd, timeout_ms);
 
-	do
-		n = poll(&pfd, 1, timeout_ms);
-	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return err_new(errno, "Cannot wait for the VM");
 	if (!n)
