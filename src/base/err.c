@@ -97,6 +97,16 @@ const char *err_text(const struct err *err)
 	return err ? err->text : "";
 }
 
+/* Build trees put "../../" or more before __FILE__; the reader wants the path in the repository. */
+static const char *err_repo_path(const char *file)
+{
+	const char *path = file;
+
+	for (const char *src = strstr(file, "src/"); src; src = strstr(src + 1, "src/"))
+		path = src;
+	return path;
+}
+
 bool err_frame(const struct err *err, unsigned int index, const char **ret_text,
 	const char **ret_file, int *ret_line)
 {
@@ -109,7 +119,7 @@ bool err_frame(const struct err *err, unsigned int index, const char **ret_text,
 	for (unsigned int i = depth - 1; i > index; i--)
 		err = err->cause;
 	*ret_text = err->text;
-	*ret_file = err->file;
+	*ret_file = err_repo_path(err->file);
 	*ret_line = err->line;
 	return true;
 }
@@ -119,14 +129,6 @@ const char *err_strerror(int code)
 	const char *text = strerrordesc_np(code);
 
 	return text ? text : "Unknown error";
-}
-
-/* Build trees put "../../" before __FILE__; the reader wants the path in the repository. */
-static const char *err_repo_path(const char *file)
-{
-	const char *src = strstr(file, "src/");
-
-	return src ? src : file;
 }
 
 char *err_format(const struct err *err)
@@ -142,6 +144,6 @@ char *err_format(const struct err *err)
 		strbuf_printf(&sb, "%u: %s (os error %d)\n", n++, err_strerror(err_code(err)),
 			err_code(err));
 	for (unsigned int i = 0; err_frame(err, i, &text, &file, &line); i++)
-		strbuf_printf(&sb, "%u: %s, at %s:%d\n", n++, text, err_repo_path(file), line);
+		strbuf_printf(&sb, "%u: %s, at %s:%d\n", n++, text, file, line);
 	return strbuf_steal(&sb);
 }
