@@ -18,7 +18,8 @@
  * chain, NULL for success, which the caller frees. Functions on one VM may be called by any thread
  * but one of the VM's own (a log callback), and are safe against each other; alioth_vm_free() must
  * be the last. Options, their values and their defaults are those of the command line (alioth boot
- * --help). Strings are UTF-8 and copied.
+ * --help). Strings are UTF-8 and copied. An argument that is NULL is an error (EINVAL) where it is
+ * not said to be fine.
  *
  * Versions. ALIOTH_API_VERSION grows when something is added; what is there keeps its meaning.
  */
@@ -60,7 +61,7 @@ struct alioth_error_frame {
 ALIOTH_PUBLIC int alioth_error_code(const struct alioth_error *error);
 /* What failed, as the outermost frame says it. */
 ALIOTH_PUBLIC const char *alioth_error_text(const struct alioth_error *error);
-/* Frame `index`, 0 being the cause; 0 past the last one, else 1. */
+/* Frame `index`, 0 being the cause; 0 past the last one, else 1. `ret_frame` may be NULL. */
 ALIOTH_PUBLIC int alioth_error_get_frame(
 	const struct alioth_error *error, unsigned int index, struct alioth_error_frame *ret_frame);
 /* The chain as lines of text; the caller frees it with free(). NULL when out of memory. */
@@ -79,7 +80,7 @@ ALIOTH_PUBLIC void alioth_spec_free(struct alioth_spec *spec);
  * One option as on the command line, without its dashes: ("kernel", "/boot/vmlinuz"),
  * ("cpu", "count=4"), ("blk", "file,path=disk.img"), ("entropy", NULL). An option that may be
  * repeated adds to those before. Objects (("object", "id_x,...")) must be set before the options
- * that use them.
+ * that use them. After an error the specification can only be freed.
  */
 ALIOTH_PUBLIC struct alioth_error *alioth_spec_set(
 	struct alioth_spec *spec, const char *option, const char *value);
@@ -106,7 +107,7 @@ enum alioth_log_level {
 /*
  * Where a VM's log lines go. `write` gets one line without a newline, from any thread of the VM,
  * one call at a time; it must not call back into the library. `size` is sizeof(struct alioth_log):
- * it lets the struct grow.
+ * it lets the struct grow (fields that the library does not know must be 0: E2BIG).
  */
 struct alioth_log {
 	size_t size;
@@ -132,8 +133,9 @@ enum alioth_end_cause {
 
 /*
  * A VM that is complete but does not run. Takes what the specification holds, which is empty
- * afterwards. `log` may be NULL (no logs) and is copied. The VM holds its files and memory until
- * alioth_vm_free().
+ * afterwards, also after an error. `log` may be NULL (no logs) and is copied. The VM holds its
+ * files and memory until alioth_vm_free(). Of the VMs of a process at most one should have the
+ * process's terminal as its console: each would put back what it found.
  */
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_create(
 	struct alioth_spec *spec, const struct alioth_log *log, struct alioth_vm **ret_vm);
@@ -148,22 +150,27 @@ ALIOTH_PUBLIC struct alioth_error *alioth_vm_pause(struct alioth_vm *vm);
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_resume(struct alioth_vm *vm);
 /* Presses the power button: a request to the guest, which may take its time or ignore it. */
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_power_button(struct alioth_vm *vm);
-/* Ends it at once, without asking the guest. No effect on a VM that has ended. */
+/*
+ * Ends it at once, without asking the guest; a VM that was not booted too. No effect on NULL and on
+ * a VM that has ended.
+ */
 ALIOTH_PUBLIC void alioth_vm_stop(struct alioth_vm *vm);
 
 /*
  * Waits until the VM has ended (every vCPU stopped, terminal restored) and says why; at most
  * timeout_ms milliseconds, -1 for ever. An error with code ETIMEDOUT if it still runs; for
- * ALIOTH_END_ERROR the reason is the error returned, with *ret_end set.
+ * ALIOTH_END_ERROR the reason is the error returned, to the first caller, with *ret_end set.
+ * `ret_end` may be NULL; it is left alone while there is no end.
  */
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_wait(
 	struct alioth_vm *vm, int timeout_ms, enum alioth_end_cause *ret_end);
-/* A file descriptor that becomes readable when the VM ends, for poll(); owned by the VM. */
+/* A file descriptor that becomes readable when the VM ends, for poll(); owned by the VM. -1 for
+ * NULL. */
 ALIOTH_PUBLIC int alioth_vm_end_fd(const struct alioth_vm *vm);
 
 /*
  * Puts the terminal back that a console of this VM has changed. Async-signal-safe; for handlers of
- * fatal signals. alioth_vm_free() and the end of a VM do it anyway.
+ * fatal signals. alioth_vm_free() and the end of a VM do it anyway. NULL is fine.
  */
 ALIOTH_PUBLIC void alioth_vm_restore_terminal(const struct alioth_vm *vm);
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -17,6 +18,7 @@
 
 struct alioth_spec {
 	struct vm_config_builder builder;
+	bool failed; /* an option was refused, perhaps half way */
 };
 
 struct alioth_vm {
@@ -40,6 +42,12 @@ static struct alioth_error *error_out(struct err *err)
 static struct err *error_in(struct alioth_error *error)
 {
 	return (struct err *)(void *)error;
+}
+
+/* What the API's functions were handed, other than where it says that NULL is fine. */
+static struct alioth_error *error_null(void)
+{
+	return error_out(err_new(EINVAL, "A required argument is NULL"));
 }
 
 static const struct err *error_in_const(const struct alioth_error *error)
@@ -70,8 +78,13 @@ const char *alioth_error_text(const struct alioth_error *error)
 int alioth_error_get_frame(
 	const struct alioth_error *error, unsigned int index, struct alioth_error_frame *ret_frame)
 {
-	return err_frame(
-		error_in_const(error), index, &ret_frame->text, &ret_frame->file, &ret_frame->line);
+	struct alioth_error_frame frame;
+
+	if (!err_frame(error_in_const(error), index, &frame.text, &frame.file, &frame.line))
+		return 0;
+	if (ret_frame)
+		*ret_frame = frame;
+	return 1;
 }
 
 char *alioth_error_format(const struct alioth_error *error)
@@ -99,20 +112,49 @@ void alioth_spec_free(struct alioth_spec *spec)
 	free(spec);
 }
 
+/* A refused option may have left a part of it behind: nothing more is made of such a specification.
+ */
+static struct err *spec_check_usable(const struct alioth_spec *spec)
+{
+	return spec->failed ? err_new(EINVAL, "An option of the specification was refused before")
+			    : NULL;
+}
+
 struct alioth_error *alioth_spec_set(
 	struct alioth_spec *spec, const char *option, const char *value)
 {
-	return error_out(vm_config_set(&spec->builder, option, value));
+	struct err *err;
+
+	if (!spec || !option)
+		return error_null();
+	err = spec_check_usable(spec);
+	if (!err)
+		err = vm_config_set(&spec->builder, option, value);
+	spec->failed = err;
+	return error_out(err);
 }
 
 struct alioth_error *alioth_spec_set_json(struct alioth_spec *spec, const char *json)
 {
-	return error_out(vm_config_set_json(&spec->builder, json));
+	struct err *err;
+
+	if (!spec || !json)
+		return error_null();
+	err = spec_check_usable(spec);
+	if (!err)
+		err = vm_config_set_json(&spec->builder, json);
+	spec->failed = err;
+	return error_out(err);
 }
 
 struct alioth_error *alioth_spec_check(struct alioth_spec *spec)
 {
-	return error_out(vm_config_check(&spec->builder));
+	struct err *err;
+
+	if (!spec)
+		return error_null();
+	err = spec_check_usable(spec);
+	return error_out(err ? err : vm_config_check(&spec->builder));
 }
 
 /* ---- Virtual machines ---- */
@@ -125,15 +167,36 @@ static void alioth_log_write(
 	vm->callback.write(vm->callback.data, (enum alioth_log_level)level, module, text);
 }
 
+/* The struct of API version 1 ended here. */
+#define ALIOTH_LOG_SIZE_1 (offsetof(struct alioth_log, data) + sizeof(void *))
+
+/*
+ * A caller that was built with another alioth.h has a shorter or a longer struct. What a shorter
+ * one lacks is 0, "not set"; of a longer one this library knows nothing, so that must be 0.
+ */
+static struct err *alioth_log_copy(const struct alioth_log *log, struct alioth_log *ret_log)
+{
+	const unsigned char *bytes = (const unsigned char *)log;
+
+	if (log->size < ALIOTH_LOG_SIZE_1 || !log->write)
+		return err_new(EINVAL, "struct alioth_log is not filled in");
+	for (size_t i = sizeof(*log); i < log->size; i++) {
+		if (bytes[i])
+			return err_new(E2BIG, "struct alioth_log is of a newer libalioth");
+	}
+	*ret_log = (struct alioth_log){0};
+	memcpy(ret_log, log, MIN(log->size, sizeof(*log)));
+	return NULL;
+}
+
 static struct err *alioth_vm_open_log(struct alioth_vm *vm, const struct alioth_log *log)
 {
-	if (!log)
-		return NULL;
-	if (log->size < sizeof(*log) || !log->write)
-		return err_new(EINVAL, "struct alioth_log is not filled in");
-	vm->callback = *log;
+	struct err *err = log ? alioth_log_copy(log, &vm->callback) : NULL;
+
+	if (!log || err)
+		return err;
 	vm->sink.write = alioth_log_write;
-	return log_create(log->spec, &vm->sink, &vm->log);
+	return log_create(vm->callback.spec, &vm->sink, &vm->log);
 }
 
 static struct err *alioth_vm_build(
@@ -141,8 +204,10 @@ static struct err *alioth_vm_build(
 {
 	struct vm_config config;
 	struct log *before;
-	struct err *err = alioth_vm_open_log(vm, log);
+	struct err *err = spec_check_usable(spec);
 
+	if (!err)
+		err = alioth_vm_open_log(vm, log);
 	if (err)
 		return err;
 	err = vm_config_finish(&spec->builder, &config);
@@ -158,9 +223,13 @@ static struct err *alioth_vm_build(
 struct alioth_error *alioth_vm_create(
 	struct alioth_spec *spec, const struct alioth_log *log, struct alioth_vm **ret_vm)
 {
-	struct alioth_vm *vm = new0(struct alioth_vm);
-	struct err *err =
-		vm ? alioth_vm_build(vm, spec, log) : err_new(ENOMEM, "Cannot create a VM");
+	struct alioth_vm *vm = NULL;
+	struct err *err;
+
+	if (!spec || !ret_vm)
+		return error_null();
+	vm = new0(struct alioth_vm);
+	err = vm ? alioth_vm_build(vm, spec, log) : err_new(ENOMEM, "Cannot create a VM");
 
 	if (err) {
 		alioth_vm_free(vm);
@@ -186,9 +255,13 @@ void alioth_vm_free(struct alioth_vm *vm)
 /* Calls a function of vm/ with the VM's log bound. */
 static struct alioth_error *alioth_vm_call(struct alioth_vm *vm, struct err *(*fn)(struct vm *vm))
 {
-	struct log *before = log_bind(vm->log);
-	struct err *err = fn(vm->vm);
+	struct log *before;
+	struct err *err;
 
+	if (!vm)
+		return error_null();
+	before = log_bind(vm->log);
+	err = fn(vm->vm);
 	log_bind(before);
 	return error_out(err);
 }
@@ -215,8 +288,11 @@ struct alioth_error *alioth_vm_power_button(struct alioth_vm *vm)
 
 void alioth_vm_stop(struct alioth_vm *vm)
 {
-	struct log *before = log_bind(vm->log);
+	struct log *before;
 
+	if (!vm)
+		return;
+	before = log_bind(vm->log);
 	vm_stop(vm->vm);
 	log_bind(before);
 }
@@ -224,20 +300,24 @@ void alioth_vm_stop(struct alioth_vm *vm)
 struct alioth_error *alioth_vm_wait(
 	struct alioth_vm *vm, int timeout_ms, enum alioth_end_cause *ret_end)
 {
-	enum vm_end end;
-	struct err *err = vm_wait(vm->vm, timeout_ms, &end);
+	enum vm_end end = VM_END_NONE;
+	struct err *err;
 
-	if (err_code(err) != ETIMEDOUT)
+	if (!vm)
+		return error_null();
+	err = vm_wait(vm->vm, timeout_ms, &end);
+	if (ret_end && end != VM_END_NONE)
 		*ret_end = (enum alioth_end_cause)end;
 	return error_out(err);
 }
 
 int alioth_vm_end_fd(const struct alioth_vm *vm)
 {
-	return vm_end_fd(vm->vm);
+	return vm ? vm_end_fd(vm->vm) : -1;
 }
 
 void alioth_vm_restore_terminal(const struct alioth_vm *vm)
 {
-	vm_restore_terminal(vm->vm);
+	if (vm)
+		vm_restore_terminal(vm->vm);
 }

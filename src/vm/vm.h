@@ -7,6 +7,9 @@
  *     any of them --power-off, panic, fault, stop--> ENDED      (vCPUs at the gate, consoles
  * closed)
  *
+ * Several vCPUs may ask at once. The first reason to end counts, an end comes before a reset, and
+ * one reset answers all that were asked for until the last vCPU stood still.
+ *
  * Threads. The control thread (a struct loop) owns the state: every request, by the guest, the
  * console or a caller, is a message to it, and they are served in order. vCPU threads only post
  * requests and close the gate. Callers may be any thread that is not one of the VM's.
@@ -27,6 +30,7 @@ enum vm_end {
 	VM_END_ERROR,
 	VM_END_STOPPED,
 	VM_END_CONSOLE,
+	VM_END_NONE, /* it has not ended */
 };
 
 /*
@@ -34,13 +38,15 @@ enum vm_end {
  * caller is bound to the VM's log, which its threads inherit. [any]
  */
 struct err *must_check vm_create(struct vm_config *config, struct vm **ret_vm);
-/* Ends it if it runs, frees everything. NULL is fine. */
+/* Ends it if it runs, frees everything; the last call. NULL is fine. */
 void vm_free(struct vm *vm);
 
+/* Safe against each other. [any], but no thread of the VM's. */
 struct err *must_check vm_boot(struct vm *vm);
 struct err *must_check vm_pause(struct vm *vm);
 struct err *must_check vm_resume(struct vm *vm);
 struct err *must_check vm_power_button(struct vm *vm);
+/* Ends it at once, also one that was not booted (and cannot be any more). */
 void vm_stop(struct vm *vm);
 
 /*
