@@ -27,6 +27,7 @@ static void *thread_main(void *arg)
 
 struct err *thread_start(struct thread *thread)
 {
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGTRAP, SIGABRT};
 	pthread_attr_t attr;
 	sigset_t all;
 	int ret;
@@ -34,6 +35,10 @@ struct err *thread_start(struct thread *thread)
 	assert(!thread->started);
 	thread->log = log_current();
 	sigfillset(&all);
+	/* A fault that is blocked ends the process without the handler that puts a terminal back.
+	 */
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
+		sigdelset(&all, faults[i]);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, MAX(THREAD_STACK_SIZE, (uint64_t)PTHREAD_STACK_MIN));
 	pthread_attr_setsigmask_np(&attr, &all);

@@ -47,8 +47,8 @@ struct thread {
 };
 
 /*
- * Starts thread->run(thread) with a 128 KiB stack, all signals blocked, and bound to the caller's
- * log. The object must stay until thread_join().
+ * Starts thread->run(thread) with a 128 KiB stack, all signals blocked but those of faults, and
+ * bound to the caller's log. The object must stay until thread_join().
  */
 struct err *must_check thread_start(struct thread *thread);
 /* Waits for its end; does nothing if it was not started or was joined before. */
