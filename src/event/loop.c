@@ -15,7 +15,8 @@
 #include "base/fd.h"
 #include "base/thread.h"
 
-#define LOOP_EVENTS 32
+#define LOOP_EVENTS   32
+#define LOOP_MESSAGES 32 /* in one turn */
 
 struct loop {
 	int epoll;
@@ -208,12 +209,19 @@ static struct loop_msg *loop_take(struct loop *loop, bool *ret_is_call)
 	return msg;
 }
 
+/*
+ * A turn's share: others may post as fast as we serve (a guest that reads its console), and
+ * descriptors and timers want their turn too. What is left has no wake-up any more, so it gets one.
+ */
 static void loop_run_messages(struct loop *loop)
 {
 	struct loop_msg *msg;
 	bool is_call;
 
-	while ((msg = loop_take(loop, &is_call))) {
+	for (int i = 0; i < LOOP_MESSAGES; i++) {
+		msg = loop_take(loop, &is_call);
+		if (!msg)
+			return;
 		msg->run(msg);
 		/* A posted message may be gone by now; a called one's owner waits for `done`. */
 		if (!is_call)
@@ -222,6 +230,7 @@ static void loop_run_messages(struct loop *loop)
 		msg->done = true;
 		pthread_cond_broadcast(&loop->done);
 	}
+	fd_eventfd_signal(loop->wake.fd);
 }
 
 static void loop_run_timers(struct loop *loop)

@@ -90,6 +90,49 @@ static void test_a_message_may_be_called_then_posted(void **state)
 	test_finish(&t);
 }
 
+/* Posts itself again, as a guest can make a device do, until the timer and the descriptor were
+ * served.
+ */
+static void test_repost(struct loop_msg *msg)
+{
+	struct test_loop *t = container_of(msg, struct test_loop, msg);
+
+	if (t->count < 2)
+		loop_post(t->loop, msg);
+}
+
+static void test_timer_counts(struct loop_timer *timer)
+{
+	container_of(timer, struct test_loop, timers[0])->count++;
+}
+
+static void test_fd_counts(struct loop_fd *source, uint32_t events)
+{
+	fd_eventfd_drain(source->fd);
+	container_of(source, struct test_loop, fd)->count++;
+}
+
+static void test_messages_leave_a_turn_to_the_others(void **state)
+{
+	struct test_loop t;
+
+	test_start(&t);
+	t.msg.run = test_repost;
+	t.timers[0].fired = test_timer_counts;
+	loop_timer_set(t.loop, &t.timers[0], 1000000);
+	t.fd = (struct loop_fd){.fd = fd_eventfd(), .events = EPOLLIN, .ready = test_fd_counts};
+	assert_int_equal(loop_add(t.loop, &t.fd), 0);
+	loop_post(t.loop, &t.msg);
+	assert_ok(thread_start(&t.thread));
+	fd_eventfd_signal(t.fd.fd);
+	loop_stop(t.loop); /* messages come first, so this waits for the other two */
+	thread_join(&t.thread);
+	assert_int_equal(t.count, 2);
+	loop_remove(&t.fd);
+	close(t.fd.fd);
+	loop_free(t.loop);
+}
+
 struct test_poster {
 	struct thread thread;
 	struct loop *loop;
@@ -314,6 +357,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_calls_wait_and_posts_run_before_the_end),
 		cmocka_unit_test(test_a_message_may_be_called_then_posted),
+		cmocka_unit_test(test_messages_leave_a_turn_to_the_others),
 		cmocka_unit_test(test_calls_from_many_threads_run_once_each),
 		cmocka_unit_test(test_a_call_from_the_own_thread_runs_at_once),
 		cmocka_unit_test(test_signals_do_not_end_the_loop),
