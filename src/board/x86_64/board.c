@@ -193,16 +193,31 @@ struct err *board_create(const struct board_env *env, struct board **ret_board)
 	return NULL;
 }
 
+/* The last one first: a device may use those that were made before it until it is gone. */
+static void board_free_devices(struct board *board)
+{
+	struct device *reversed = NULL;
+
+	while (board->devices) {
+		struct device *device = board->devices;
+
+		board->devices = device->next;
+		device->next = reversed;
+		reversed = device;
+	}
+	while (reversed) {
+		struct device *next = reversed->next;
+
+		device_free(reversed);
+		reversed = next;
+	}
+}
+
 void board_free(struct board *board)
 {
 	if (!board)
 		return;
-	while (board->devices) {
-		struct device *next = board->devices->next;
-
-		device_free(board->devices);
-		board->devices = next;
-	}
+	board_free_devices(board);
 	console_free(board->console);
 	pci_segment_free(board->pci);
 	bus_free(board->pio);
@@ -352,8 +367,13 @@ void board_power_button(struct board *board)
 
 void board_system_event(struct board *board, enum hv_system_event event)
 {
-	machine_events_report(board->env.events,
-		event == HV_SYSTEM_RESET ? MACHINE_RESET : MACHINE_POWER_OFF, "the hypervisor");
+	static const enum machine_event events[] = {
+		[HV_SYSTEM_OFF] = MACHINE_POWER_OFF,
+		[HV_SYSTEM_RESET] = MACHINE_RESET,
+		[HV_SYSTEM_CRASH] = MACHINE_PANIC,
+	};
+
+	machine_events_report(board->env.events, events[event], "the hypervisor");
 }
 
 struct bus *board_pio(struct board *board)

@@ -101,7 +101,7 @@ static inline void machine_on_log(
 		m->crashes++;
 }
 
-/* `options`: pairs of an option and its value, NULL at the end; may be NULL. */
+/* `options`: pairs of an option and its value, the console first, NULL at the end; may be NULL. */
 static inline struct err *must_check machine_try(
 	struct machine *m, unsigned int n_vcpus, const char *const *options)
 {
@@ -120,7 +120,8 @@ static inline struct err *must_check machine_try(
 	assert_ok(vm_config_set(&builder, "kernel", m->kernel.path));
 	assert_ok(vm_config_set(&builder, "cpu", cpu));
 	assert_ok(vm_config_set(&builder, "memory", "size=4M"));
-	assert_ok(vm_config_set(&builder, "console", "null"));
+	if (!options || strcmp(options[0], "console"))
+		assert_ok(vm_config_set(&builder, "console", "null"));
 	for (; options && *options; options += 2)
 		assert_ok(vm_config_set(&builder, options[0], options[1]));
 	assert_ok(vm_config_finish(&builder, &config));

@@ -4,6 +4,7 @@
  */
 #include "machine.h"
 
+#include <fcntl.h>
 #include <poll.h>
 
 static bool has_ended(const struct vm *vm)
@@ -139,6 +140,55 @@ static void expect_end_of_exit(enum hv_exit_reason reason, enum vm_end expected)
 static void test_a_triple_fault_ends_the_vm(void **state)
 {
 	expect_end_of_exit(HV_EXIT_SHUTDOWN, VM_END_TRIPLE_FAULT);
+}
+
+static void expect_end_of_event(enum hv_system_event event, enum vm_end expected)
+{
+	static const char *const options[] = {"no-reboot", NULL, NULL};
+	struct hv_exit exit = {.reason = HV_EXIT_SYSTEM_EVENT, .u.system_event = event};
+	struct machine m;
+
+	machine_create(&m, 1, options);
+	assert_ok(vm_boot(m.vm));
+	hv_fake_push(m.vcpus[0], &exit, NULL);
+	machine_expect_end(&m, expected);
+	machine_free(&m);
+}
+
+static void test_events_of_the_hypervisor_end_the_vm(void **state)
+{
+	expect_end_of_event(HV_SYSTEM_OFF, VM_END_POWER_OFF);
+	expect_end_of_event(HV_SYSTEM_RESET, VM_END_RESET);
+	expect_end_of_event(HV_SYSTEM_CRASH, VM_END_PANIC);
+}
+
+/* The pipe behind the console is full, the VM ends, and the reader comes when it is being freed. */
+static void test_a_reader_may_come_after_the_end(void **state)
+{
+	const char *options[] = {"console", NULL, NULL};
+	static char text[65536];
+	char spec[64];
+	struct machine m;
+	int pipes[2];
+
+	assert_int_equal(pipe2(pipes, O_CLOEXEC | O_NONBLOCK), 0);
+	(void)snprintf(spec, sizeof(spec), "log,path=/proc/self/fd/%d", pipes[1]);
+	options[1] = spec;
+	machine_create(&m, 1, options);
+	assert_ok(vm_boot(m.vm));
+	for (int i = 0; i < 40; i++) {
+		struct hv_exit exit = {.reason = HV_EXIT_IO,
+			.u.io = {.port = X86_PORT_COM1, .write = true, .size = 1, .count = 4096}};
+
+		hv_fake_push(m.vcpus[0], &exit, text);
+	}
+	machine_power_off(&m, 0);
+	machine_expect_end(&m, VM_END_POWER_OFF);
+	while (read(pipes[0], text, sizeof(text)) > 0)
+		;
+	machine_free(&m);
+	close(pipes[0]);
+	close(pipes[1]);
 }
 
 static void expect_error(struct machine *m, const char *part)
@@ -456,6 +506,8 @@ int main(void)
 		cmocka_unit_test(test_a_paused_vm_can_be_stopped),
 		cmocka_unit_test(test_a_guest_may_end_before_boot_returns),
 		cmocka_unit_test(test_a_triple_fault_ends_the_vm),
+		cmocka_unit_test(test_events_of_the_hypervisor_end_the_vm),
+		cmocka_unit_test(test_a_reader_may_come_after_the_end),
 		cmocka_unit_test(test_an_exit_that_cannot_be_handled_ends_the_vm),
 		cmocka_unit_test(test_a_hypervisor_that_fails_ends_the_vm),
 		cmocka_unit_test(test_a_guest_that_cannot_be_reset_ends_the_vm),
