@@ -10,17 +10,18 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/thread.h"
 
-#define CONSOLE_FLUSH_NS 1000000u /* from the first byte to the write of its batch */
-#define CONSOLE_CLOSE_MS 1000     /* what console_close() waits for a slow reader */
-#define CONSOLE_WRITE_MAX                                                                          \
-	4096u /* PIPE_BUF: what a descriptor that polls writable takes at once                     \
-	       */
+#define CONSOLE_FLUSH_NS  1000000u /* from the first byte to the write of its batch */
+#define CONSOLE_CLOSE_MS  1000     /* what console_close() waits for a slow reader */
+#define CONSOLE_WRITE_MAX 4096u
+/* To a descriptor that may block: what a terminal that polls writable takes without. */
+#define CONSOLE_BLOCKING_MAX 256u
 
 /* ---- Output ---- */
 
@@ -69,11 +70,30 @@ static bool console_advance(struct console *console, size_t n)
 	return refused;
 }
 
+/* Once for each time that output begins to be lost. */
 static void console_warn_once(struct console *console, int code)
 {
 	if (!console->warned)
-		log_warn("%s: output is dropped: %s", console->name, err_strerror(code));
+		log_guest(&console->limit, "%s: output is dropped: %s", console->name,
+			err_strerror(code));
 	console->warned = true;
+}
+
+/* write() that does not wait, whatever the descriptor's mode. */
+static ssize_t console_write_now(struct console *console, const uint8_t *buf, size_t len)
+{
+	struct pollfd pfd = {.fd = console->out.fd, .events = POLLOUT};
+	ssize_t n;
+
+	if (!console->out_blocks)
+		return write(console->out.fd, buf, len);
+	n = send(console->out.fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n >= 0 || errno != ENOTSOCK)
+		return n;
+	if (poll(&pfd, 1, 0) == 1)
+		return write(console->out.fd, buf, MIN(len, CONSOLE_BLOCKING_MAX));
+	errno = EAGAIN;
+	return -1;
 }
 
 /*
@@ -83,50 +103,92 @@ static void console_warn_once(struct console *console, int code)
 static size_t console_write_piece(struct console *console, const uint8_t *buf, size_t len)
 {
 	ssize_t n;
+	int code;
 
-	if (console->out.fd < 0)
+	if (console->out.fd < 0) {
+		if (console->backend->lost)
+			console_warn_once(console, ENOTCONN);
 		return len;
+	}
 	do
-		n = write(console->out.fd, buf, len);
+		n = console_write_now(console, buf, len);
 	while (n < 0 && errno == EINTR);
 	if (n >= 0) {
-		console->warned = console->warned && !n;
+		/* A pty takes a little now and then, although nobody reads. */
+		console->warned = console->warned && (!n || console->drop_when_full);
 		return n ? (size_t)n : len;
 	}
-	if (errno == EAGAIN)
-		return console->drop_when_full ? len : 0;
-	console_warn_once(console, errno);
+	code = errno;
+	if (code == EAGAIN && !console->drop_when_full)
+		return 0;
+	console_warn_once(console, code);
 	/* A full disk may have space again; everything else is for good. */
-	if (errno != ENOSPC && errno != EDQUOT && console->backend->lost)
+	if (code != EAGAIN && code != ENOSPC && code != EDQUOT && console->backend->lost)
 		console->backend->lost(console);
 	return len;
 }
 
-/* Writes all that is queued, or until the descriptor is full (false). */
+/*
+ * Writes what is queued; false if there is more: the descriptor is full, or the guest is as fast as
+ * we are, and the loop has others to serve.
+ */
 static bool console_flush(struct console *console)
 {
 	uint8_t buf[CONSOLE_WRITE_MAX];
+	size_t total = 0;
 	size_t len;
 
 	while ((len = console_peek(console, buf, sizeof(buf)))) {
-		size_t n = console_write_piece(console, buf, len);
+		size_t n = total < CONSOLE_RING_SIZE ? console_write_piece(console, buf, len) : 0;
 
 		if (!n)
 			return false;
+		total += n;
 		if (console_advance(console, n) && console->peer)
 			console->peer->writable(console->peer);
 	}
 	return true;
 }
 
+/* ---- What the loop waits for ---- */
+
+static bool console_is_shared(const struct console *console)
+{
+	return console->in.fd >= 0 && console->in.fd == console->out.fd;
+}
+
+/*
+ * One entry a descriptor: the input's, if it does both. A pipe that was hung up is reported for
+ * ever, whatever is asked, so that an input that has to wait leaves the loop; a socket stays, as
+ * its hang-up makes room for the next client.
+ */
+static void console_wait(struct console *console)
+{
+	bool shared = console_is_shared(console);
+	uint32_t in = console->input_len || console->in_eof ? 0 : EPOLLIN;
+	uint32_t out = console->out_waits && !console->drop_when_full ? EPOLLOUT : 0;
+
+	if (!console->is_attached)
+		return;
+	if (console->out.loop)
+		(void)loop_modify(&console->out, out);
+	if (shared && console->in.loop)
+		(void)loop_modify(&console->in, in | out);
+	else if (!in)
+		loop_remove(&console->in);
+	else if (console->in.fd >= 0 && !console->in.loop && !console->in_unpollable)
+		console->in_eof = loop_add(console->loop, &console->in) != 0;
+}
+
 static void console_flush_or_wait(struct console *console)
 {
-	bool done = console_flush(console);
+	bool is_polled = console->out.loop || (console->in.loop && console_is_shared(console) &&
+						      !console->drop_when_full);
 
-	if (console->out.loop)
-		(void)loop_modify(&console->out, done ? 0 : EPOLLOUT);
-	else if (!done) /* not pollable, yet full: try again later */
-		loop_timer_set(console->loop, &console->flush_timer, 10ull * CONSOLE_FLUSH_NS);
+	console->out_waits = !console_flush(console);
+	console_wait(console);
+	if (console->out_waits && !is_polled)
+		loop_timer_set(console->loop, &console->flush_timer, CONSOLE_FLUSH_NS);
 }
 
 static bool console_is_empty(struct console *console)
@@ -158,7 +220,7 @@ static void console_on_flush_msg(struct loop_msg *msg)
 {
 	struct console *console = container_of(msg, struct console, flush_msg);
 
-	if (!console->flush_timer.loop && !(console->out.loop && console->out.events & EPOLLOUT))
+	if (!console->flush_timer.loop && !console->out_waits)
 		loop_timer_set(console->loop, &console->flush_timer, CONSOLE_FLUSH_NS);
 }
 
@@ -179,22 +241,45 @@ static bool console_deliver(struct console *console)
 	return !console->input_len;
 }
 
+/* The other end is gone; what waited for it is dropped. */
+static void console_lose(struct console *console)
+{
+	if (console->backend->lost)
+		console->backend->lost(console);
+	if (console->out_waits)
+		console_flush_or_wait(console);
+}
+
+/*
+ * End of file, or an error. The client of a socket may have closed only its sending side: that it
+ * has gone is told by a hang-up, or by write().
+ */
+static void console_end_input(struct console *console, bool is_error)
+{
+	console->in_eof = true;
+	console->in_unpollable = false;
+	if (!console_is_shared(console)) {
+		loop_remove(&console->in);
+		if (console->in.fd > STDERR_FILENO)
+			close(console->in.fd);
+		console->in.fd = -1;
+	} else if (is_error) {
+		console_lose(console);
+	}
+}
+
 /* One read; false at the end of input or when there is nothing to read now. */
 static bool console_read(struct console *console)
 {
 	ssize_t n;
 
-	if (console->in.fd < 0)
+	if (console->in.fd < 0 || console->in_eof)
 		return false;
 	n = read(console->in.fd, console->input, sizeof(console->input));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) {
-		if (console->in.loop)
-			loop_remove(&console->in);
-		console->in_unpollable = false;
-		if (console->backend->lost && console->in.fd == console->out.fd)
-			console->backend->lost(console);
+		console_end_input(console, n < 0);
 		return false;
 	}
 	console->input_len = (size_t)n;
@@ -204,22 +289,28 @@ static bool console_read(struct console *console)
 	return true;
 }
 
-/* Reads on only while the guest takes what was read. */
-static void console_pump(struct console *console)
+/*
+ * Reads on only while the guest takes what was read. `can_read`: read() will not wait; the
+ * descriptor may be one that does.
+ */
+static void console_pump(struct console *console, bool can_read)
 {
-	bool taken = console_deliver(console);
-
-	if (taken && console_read(console))
-		taken = console_deliver(console);
-	while (taken && console->in_unpollable && console_read(console))
-		taken = console_deliver(console);
-	if (console->in.loop)
-		(void)loop_modify(&console->in, taken ? EPOLLIN : 0);
+	while (console_deliver(console) && can_read && console_read(console))
+		can_read = console->in_unpollable;
+	console_wait(console);
 }
 
+/* The input, or a descriptor that does both. */
 static void console_on_readable(struct loop_fd *source, uint32_t events)
 {
-	console_pump(container_of(source, struct console, in));
+	struct console *console = container_of(source, struct console, in);
+
+	if (!console_is_shared(console) || events & EPOLLIN)
+		console_pump(console, true);
+	else if (events & (EPOLLHUP | EPOLLERR))
+		console_lose(console);
+	if (events & EPOLLOUT && console->out_waits)
+		console_flush_or_wait(console);
 }
 
 static void console_on_input_msg(struct loop_msg *msg)
@@ -227,7 +318,7 @@ static void console_on_input_msg(struct loop_msg *msg)
 	struct console *console = container_of(msg, struct console, input_msg);
 
 	if (console->input_len || console->in_unpollable)
-		console_pump(console);
+		console_pump(console, console->in_unpollable);
 }
 
 void console_input_wanted(struct console *console)
@@ -239,18 +330,20 @@ void console_input_wanted(struct console *console)
 
 void console_attach(struct console *console)
 {
+	console->is_attached = true;
+	console->in_eof = false;
 	if (console->in.fd >= 0 && !console->in.loop) {
 		console->in.events = EPOLLIN;
 		console->in_unpollable = loop_add(console->loop, &console->in) == -EPERM;
 		if (console->in_unpollable)
 			console_input_wanted(console);
 	}
-	/* In the set only where it differs from the input: one entry a descriptor. */
-	if (console->out.fd >= 0 && console->out.fd != console->in.fd && !console->out.loop) {
+	if (console->out.fd >= 0 && !console_is_shared(console) && !console->out.loop) {
 		console->out.events = 0;
 		if (loop_add(console->loop, &console->out))
-			console->out.loop = NULL;
+			console->out.loop = NULL; /* files cannot be polled, nor need they be */
 	}
+	console_wait(console);
 }
 
 void console_detach(struct console *console)
@@ -260,6 +353,7 @@ void console_detach(struct console *console)
 
 	loop_remove(&console->in);
 	loop_remove(&console->out);
+	console->is_attached = false;
 	console->in_unpollable = false;
 	console->in.fd = -1;
 	console->out.fd = -1;

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <termios.h>
 
+#include "base/log.h"
 #include "device/console.h"
 #include "event/loop.h"
 
@@ -14,7 +15,7 @@
 #define CONSOLE_INPUT_SIZE 512u
 
 struct console_backend {
-	/* The other end is gone (end of file, hang-up, write error); optional. */
+	/* The other end is gone (hang-up, error); NULL: there never was one. */
 	void (*lost)(struct console *console);
 	/* Looks at input and changes it in place (escape keys); the number of bytes left. Optional.
 	 */
@@ -33,16 +34,21 @@ struct console {
 
 	struct loop_fd in;   /* fd -1: no input */
 	struct loop_fd out;  /* fd -1: output is dropped */
+	bool is_attached;    /* the loop knows the descriptors, as far as it can poll them */
 	bool in_unpollable;  /* a regular file or /dev/null: always readable */
+	bool in_eof;         /* nothing more comes */
+	bool out_blocks;     /* not ours alone, so not set to O_NONBLOCK: ask before writing */
+	bool out_waits;      /* there is more to write, later */
 	bool drop_when_full; /* nobody may be reading: do not wait (pty) */
 	bool warned;
+	struct log_limit limit;
 	struct loop_timer flush_timer;
 	struct loop_msg flush_msg;
 	struct loop_msg input_msg;
 	uint8_t input[CONSOLE_INPUT_SIZE]; /* read, but not yet taken by the peer */
 	size_t input_len;
 
-	pthread_mutex_t lock; /* guards what follows; a leaf */
+	pthread_mutex_t lock; /* guards what follows; below it only the loop's */
 	uint8_t *ring;        /* made with the first byte */
 	uint32_t head, tail;  /* free-running; tail - head bytes are queued */
 	bool refused;         /* a put found no room */

@@ -72,9 +72,9 @@ struct err *console_open_socket(struct console *console, const struct console_op
 	console->path = strdup(options->path);
 	if (fd < 0 || !console->path)
 		return err_new(fd < 0 ? errno : ENOMEM, "Cannot create the console's socket");
-	if (strlen(options->path) >= sizeof(addr.sun_path))
-		return err_new(
-			ENAMETOOLONG, "Cannot listen on the console socket \"%s\"", options->path);
+	if (!*options->path || strlen(options->path) >= sizeof(addr.sun_path))
+		return err_new(*options->path ? ENAMETOOLONG : ENOENT,
+			"Cannot listen on the console socket \"%s\"", options->path);
 	memcpy(addr.sun_path, options->path, strlen(options->path));
 	socket_remove_stale(&addr);
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 8))

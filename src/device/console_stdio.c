@@ -106,29 +106,34 @@ static void stdio_make_raw(struct console *console)
  * seen by every process that has it. Files stay as they are: they never block, and a new descriptor
  * would lose the position.
  */
-static int stdio_reopen(int fd, int flags)
+static int stdio_reopen(int fd, int flags, bool *ret_blocks)
 {
 	char path[] = "/proc/self/fd/0";
 	struct stat st;
 	int own;
 
+	*ret_blocks = false;
 	if (fstat(fd, &st))
 		return -1;
-	if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode))
+	if (S_ISREG(st.st_mode))
 		return fd;
 	path[sizeof(path) - 2] = (char)('0' + fd);
 	own = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	*ret_blocks = own < 0; /* a socket, or somebody else's terminal */
 	return own < 0 ? fd : own;
 }
 
 struct err *console_open_stdio(struct console *console)
 {
+	bool in_blocks; /* is read only when it is readable */
+
 	console->backend = &stdio_backend;
 	console->name = "stdio console";
-	console->out.fd = stdio_reopen(STDOUT_FILENO, O_WRONLY);
-	console->in.fd = stdio_reopen(STDIN_FILENO, O_RDONLY);
+	console->out.fd = stdio_reopen(STDOUT_FILENO, O_WRONLY, &console->out_blocks);
+	console->in.fd = stdio_reopen(STDIN_FILENO, O_RDONLY, &in_blocks);
 	if (console->out.fd < 0)
 		log_warn("stdio console: standard output is closed, output is dropped");
+	console->warned = console->out.fd < 0;
 	if (console->in.fd >= 0 && !tcgetattr(STDIN_FILENO, &console->saved)) {
 		console->is_terminal = true;
 		stdio_make_raw(console);

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The console on a socket: clients that come, stay silent, half-close, vanish, and their followers.
+ */
+#include "console_fixture.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+static int dial(struct host *h)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", h->path);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void assert_hears(int fd, const char *text)
+{
+	char buf[64] = {0};
+
+	assert_int_equal(drain(fd, buf, sizeof(buf) - 1), strlen(text));
+	assert_string_equal(buf, text);
+}
+
+static bool got_two(struct host *h)
+{
+	return h->got_len == 2;
+}
+
+static bool got_four(struct host *h)
+{
+	return h->got_len == 4;
+}
+
+static bool warned(struct host *h)
+{
+	return h->lines > 0;
+}
+
+static void test_one_client_after_the_other(void **state)
+{
+	struct host *h = *state;
+	int first, second;
+
+	assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+	first = dial(h);
+	second = dial(h); /* waits */
+	say(first, "hi");
+	say(second, "yo");
+	run_until(h, got_two);
+	put(h, "one");
+	run_for_a_moment(h);
+	assert_hears(first, "one");
+	assert_hears(second, "");
+	close(first);
+	run_until(h, got_four);
+	assert_got(h, "hiyo");
+	put(h, "two");
+	run_for_a_moment(h);
+	assert_hears(second, "two");
+	assert_int_equal(h->lines, 0);
+	host_close(h);
+	assert_int_equal(access(h->path, F_OK), -1);
+	assert_int_equal(read(second, h->got, 1), 0);
+	close(second);
+}
+
+static void test_output_without_client_is_dropped_with_one_line(void **state)
+{
+	struct host *h = *state;
+	int client;
+
+	assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+	put(h, "nobody");
+	run_until(h, warned);
+	put(h, "nobody");
+	run_for_a_moment(h);
+	assert_int_equal(h->lines, 1);
+	assert_non_null(strstr(h->line, "socket console: output is dropped"));
+	client = dial(h);
+	run_for_a_moment(h);
+	put(h, "somebody");
+	run_for_a_moment(h);
+	assert_hears(client, "somebody");
+	close(client);
+}
+
+/* As `printf ... | socat - UNIX-CONNECT:...` does. */
+static void test_a_client_that_has_said_all_still_hears(void **state)
+{
+	struct host *h = *state;
+	int client;
+
+	assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+	client = dial(h);
+	say(client, "hi");
+	assert_int_equal(shutdown(client, SHUT_WR), 0);
+	run_until(h, got_two);
+	run_for_a_moment(h);
+	put(h, "answer");
+	run_for_a_moment(h);
+	assert_hears(client, "answer");
+	close(client);
+	run_for_a_moment(h);
+	client = dial(h); /* its follower */
+	say(client, "yo");
+	run_until(h, got_four);
+	close(client);
+}
+
+/* Else it would hold the place for ever, and the loop would spin on its hang-up. */
+static void test_a_client_that_goes_while_the_guest_does_not_read_makes_room(void **state)
+{
+	struct host *h = *state;
+	int client;
+
+	h->limit = 1;
+	assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+	client = dial(h);
+	say(client, "abc");
+	run_for_a_moment(h);
+	close(client);
+	run_for_a_moment(h);
+	assert_in_range(h->receives, 1, 5);
+	client = dial(h);
+	run_for_a_moment(h);
+	put(h, "next");
+	run_for_a_moment(h);
+	assert_hears(client, "next");
+	say(client, "d");
+	h->limit = 4;
+	console_input_wanted(h->console);
+	run_until(h, got_four);
+	assert_got(h, "abcd");
+	close(client);
+}
+
+static size_t fill(struct host *h)
+{
+	size_t total = 0;
+
+	for (size_t n = 1; n; total += n) {
+		n = put_all(h, SIZE_MAX);
+		run_for_a_moment(h);
+	}
+	return total;
+}
+
+static void test_a_silent_client_makes_the_guest_wait_and_loses_nothing(void **state)
+{
+	static char text[1 << 20];
+	struct host *h = *state;
+	size_t sent, got = 0;
+	int client;
+
+	assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+	client = dial(h);
+	run_for_a_moment(h);
+	sent = fill(h);
+	for (unsigned int i = 0; i < 100 && got < sent; i++) {
+		got += drain(client, text + got, sizeof(text) - got);
+		run_for_a_moment(h);
+	}
+	assert_int_equal(got, sent);
+	assert_int_equal(h->lines, 0);
+	close(client);
+}
+
+static void test_a_client_that_vanishes_frees_a_guest_that_waits(void **state)
+{
+	struct host *h = *state;
+	int client;
+
+	assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+	client = dial(h);
+	run_for_a_moment(h);
+	(void)fill(h);
+	assert_false(console_put(h->console, 'x'));
+	h->writables = 0;
+	close(client);
+	run_for_a_moment(h);
+	assert_int_equal(h->writables, 1);
+	assert_int_equal(h->lines, 1);
+	assert_int_equal(put_all(h, 1000), 1000);
+}
+
+static void test_a_left_over_socket_is_replaced_and_nothing_else(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct host *h = *state;
+	struct console *other;
+	struct console_options options = {.kind = CONSOLE_SOCKET};
+	int fd;
+
+	options.path = h->path;
+	fd = open(h->path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	close(fd);
+	assert_err(host_open(h, CONSOLE_SOCKET, h->path), "Address already in use");
+	assert_int_equal(access(h->path, F_OK), 0);
+	(void)unlink(h->path);
+
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", h->path);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+	close(fd); /* killed: the file stays */
+	assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+	assert_err(console_create(&options, h->loop, &h->events, &other), "Address already in use");
+	assert_int_equal(access(h->path, F_OK), 0);
+}
+
+static void test_bad_paths_are_clear_errors(void **state)
+{
+	struct host *h = *state;
+	char path[200];
+
+	memset(path, 'x', sizeof(path) - 1);
+	path[sizeof(path) - 1] = 0;
+	assert_err(host_open(h, CONSOLE_SOCKET, path), "File name too long");
+	assert_err(host_open(h, CONSOLE_SOCKET, ""), "Cannot listen on the console socket \"\"");
+	assert_err(host_open(h, CONSOLE_SOCKET, "/nonexistent/socket"), "No such file");
+}
+
+#define SOCKET_TEST(name) cmocka_unit_test_setup_teardown(name, host_setup, host_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SOCKET_TEST(test_one_client_after_the_other),
+		SOCKET_TEST(test_output_without_client_is_dropped_with_one_line),
+		SOCKET_TEST(test_a_client_that_has_said_all_still_hears),
+		SOCKET_TEST(test_a_client_that_goes_while_the_guest_does_not_read_makes_room),
+		SOCKET_TEST(test_a_silent_client_makes_the_guest_wait_and_loses_nothing),
+		SOCKET_TEST(test_a_client_that_vanishes_frees_a_guest_that_waits),
+		SOCKET_TEST(test_a_left_over_socket_is_replaced_and_nothing_else),
+		SOCKET_TEST(test_bad_paths_are_clear_errors),
+	};
+
+	signal(SIGPIPE, SIG_IGN); /* as the program does */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
