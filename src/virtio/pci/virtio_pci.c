@@ -197,8 +197,9 @@ struct err *virtio_pci_create(
 
 	assert(dev->n_queues <= VIRTIO_QUEUES_MAX);
 	if (!vp) {
+		err = err_new(ENOMEM, "Cannot create %s", dev->name);
 		dev->ops->free(dev);
-		return err_new(ENOMEM, "Cannot create %s", dev->name);
+		return err;
 	}
 	vp->dev = dev;
 	vp->hv = options->hv;
