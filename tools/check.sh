@@ -11,6 +11,7 @@ fail() {
 }
 
 tools/check_layers.py || fail "layers"
+tools/check_locks.py || fail "locks"
 
 # shellcheck disable=SC2046 # file names of this repository have no spaces
 clang-format --dry-run -Werror $(git ls-files '*.c' '*.h') || fail "format: clang-format -i the files above"

@@ -25,7 +25,7 @@ struct log_rule {
 
 struct log {
 	struct log_sink *sink;
-	pthread_mutex_t lock;
+	pthread_mutex_t lock;     /* orders lines on their way to the sink; lock order 120 */
 	enum log_level level;     /* of modules without a rule */
 	enum log_level max_level; /* highest of all, for a quick no */
 	unsigned int n_rules;

@@ -30,9 +30,9 @@ void check_host_loop(uint64_t n);
 /* Kicks the vCPU when its time is over. */
 struct check_watchdog {
 	struct thread thread;
-	pthread_mutex_t lock;
+	pthread_mutex_t lock; /* guards over; lock order 90 */
 	pthread_cond_t changed;
-	bool over; /* under lock */
+	bool over;
 	struct hv_vcpu *vcpu;
 };
 

@@ -26,7 +26,7 @@ struct acpi_pm {
 	struct irq_line *irq;
 	struct machine_events *events;
 	uint8_t reset_value;
-	pthread_mutex_t lock; /* pending, and the line follows it */
+	pthread_mutex_t lock; /* pending, and the line follows it; lock order 40 */
 	uint32_t pending;
 };
 

@@ -48,7 +48,7 @@ struct console {
 	uint8_t input[CONSOLE_INPUT_SIZE]; /* read, but not yet taken by the peer */
 	size_t input_len;
 
-	pthread_mutex_t lock; /* guards what follows; below it only the loop's */
+	pthread_mutex_t lock; /* guards what follows; lock order 80 */
 	uint8_t *ring;        /* made with the first byte */
 	uint32_t head, tail;  /* free-running; tail - head bytes are queued */
 	bool refused;         /* a put found no room */

@@ -38,7 +38,7 @@ struct i8042 {
 	struct io_region data, command;
 	struct bus *pio;
 	struct machine_events *events;
-	pthread_mutex_t lock; /* all below */
+	pthread_mutex_t lock; /* all below; lock order 40 */
 	uint8_t ctr;
 	uint8_t output;
 	bool output_full;

@@ -78,7 +78,7 @@ struct serial {
 	struct console *console;
 	struct irq_line *irq;
 
-	pthread_mutex_t lock; /* guards what follows */
+	pthread_mutex_t lock; /* guards what follows; lock order 40 */
 	uint8_t ier, fcr, lcr, mcr, lsr, msr, scr;
 	uint16_t divisor;
 	bool thre_pending;  /* the interrupt, cleared by reading IIR or writing a byte */

@@ -27,7 +27,7 @@ struct loop {
 	struct epoll_event batch[LOOP_EVENTS];
 	int batch_n;
 
-	pthread_mutex_t lock; /* guards what follows */
+	pthread_mutex_t lock; /* guards what follows; lock order 100 */
 	pthread_cond_t done;  /* a called message has run */
 	struct loop_msg *first;
 	struct loop_msg **last;

@@ -33,7 +33,7 @@ struct bus {
 	struct bus_table *_Atomic table;
 	_Atomic unsigned int n; /* enabled entries */
 	_Atomic unsigned int seq;
-	pthread_mutex_t lock; /* serialises changes */
+	pthread_mutex_t lock; /* serialises changes; lock order 110 */
 	unsigned int n_added;
 };
 

@@ -66,8 +66,7 @@ struct pci_dev {
 	uint8_t w1cmask[PCI_CONFIG_SIZE];      /* bits that a 1 clears */
 	uint8_t reset_config[PCI_CONFIG_SIZE]; /* what pci_dev_reset() restores */
 
-	pthread_mutex_t irq_lock; /* guards what follows and msix; below it only the interrupt
-				     controller's */
+	pthread_mutex_t irq_lock; /* guards what follows and msix; lock order 50 */
 	bool intx_level;          /* what the device asserts */
 	bool intx_disabled;       /* by the command register */
 };

@@ -32,8 +32,7 @@
 
 struct pci_segment {
 	struct pci_segment_options options;
-	pthread_mutex_t
-		lock; /* guards configuration space of all devices; above each device's irq_lock */
+	pthread_mutex_t lock; /* guards configuration space of all devices; lock order 20 */
 	struct io_region ecam;
 	struct io_region ports;    /* 0xcf8 .. 0xcff */
 	uint32_t address;          /* of 0xcf8 */

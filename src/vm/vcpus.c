@@ -30,7 +30,7 @@ struct vcpu {
 struct vcpus {
 	struct board *board;
 	struct vcpus_events *events;
-	pthread_mutex_t lock; /* guards gate's changes and n_held */
+	pthread_mutex_t lock; /* guards gate's changes and n_held; lock order 90 */
 	pthread_cond_t moved; /* the gate moved */
 	pthread_cond_t held;  /* n_held grew */
 	_Atomic enum vcpus_gate gate;

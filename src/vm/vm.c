@@ -38,10 +38,10 @@ struct vm {
 	struct loop_timer button_timer; /* a pressed power button that the guest ignores */
 	int end_fd;
 
-	pthread_mutex_t boot_lock; /* guards control.started; above every other lock */
+	pthread_mutex_t boot_lock; /* guards control.started; lock order 10 */
 	enum vm_state state;       /* control thread; before it was started: boot_lock */
 
-	pthread_mutex_t lock; /* guards what follows; below any device's lock, a leaf */
+	pthread_mutex_t lock; /* guards what follows; lock order 85 */
 	bool reset_wanted;    /* by the guest that is in RAM now */
 	bool end_wanted;      /* first reason to end wins, and an end over a reset */
 	enum vm_end end;

@@ -86,7 +86,7 @@ struct ioapic {
 	struct io_region region;
 	struct hv_vm *vm;
 	struct bus *mmio;
-	pthread_mutex_t lock; /* all below */
+	pthread_mutex_t lock; /* all below; lock order 60 */
 	uint8_t select;
 	uint32_t id;
 	struct log_limit limit;

@@ -25,7 +25,7 @@ struct fake_irqfd {
 
 struct fake_vm {
 	struct hv_vm base;
-	pthread_mutex_t lock; /* guards all that follows, and the vCPUs */
+	pthread_mutex_t lock; /* guards all that follows, and the vCPUs; lock order 95 */
 	int failures[HV_FAKE_CALLS];
 	struct hv_x86_cpuid supported_cpuid;
 	struct hv_fake_map *maps;

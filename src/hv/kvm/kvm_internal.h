@@ -41,13 +41,13 @@ struct kvm_vm {
 	struct kvm_slot *slots; /* [main] */
 	unsigned int n_slots;
 
-	pthread_mutex_t irq_lock; /* leaf lock; guards the routing below */
+	pthread_mutex_t irq_lock; /* guards the routing below; lock order 70 */
 	struct kvm_route pins[HV_IOAPIC_PINS];
 	struct kvm_vm_irqfd *irqfds;
 	uint64_t *gsi_used; /* bitmap of caps.max_irq_routes bits, made with the first irqfd */
 
 	struct hv_x86_cpuid *supported_cpuid;
-	pthread_mutex_t template_lock;     /* guards the making of the templates; leaf */
+	pthread_mutex_t template_lock;     /* guards the making of the templates; lock order 75 */
 	struct kvm_template *templates[2]; /* state of a new vCPU: the first, the others */
 };
 
@@ -58,7 +58,7 @@ struct kvm_vcpu {
 	bool io_pending;     /* the last exit was an access that the next KVM_RUN completes */
 	atomic_bool kicked;  /* hv_vcpu_kick() that no run has reported yet */
 
-	pthread_mutex_t bind_lock; /* leaf lock; guards the two below */
+	pthread_mutex_t bind_lock; /* guards the two below; lock order 95 */
 	int tid;                   /* of the bound thread, 0: none */
 	bool signal_was_blocked;   /* before the binding */
 };

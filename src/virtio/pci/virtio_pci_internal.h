@@ -54,7 +54,7 @@ struct virtio_pci {
 	const struct ram *ram;
 	uint8_t cfg_cap; /* offset of the PCI_CFG capability */
 
-	pthread_mutex_t lock;   /* guards what follows; above the PCI device's irq_lock */
+	pthread_mutex_t lock;   /* guards what follows; lock order 30 */
 	_Atomic uint8_t status; /* NEEDS_RESET comes from the device's thread */
 	_Atomic uint8_t isr;
 	uint8_t generation;
