@@ -124,7 +124,7 @@ enum alioth_end_cause {
 	ALIOTH_END_POWER_OFF = 0, /* the guest powered itself off */
 	ALIOTH_END_RESET,         /* the guest asked for a reset, and no-reboot was set */
 	ALIOTH_END_PANIC,         /* the guest's kernel panicked (pvpanic) */
-	ALIOTH_END_TRIPLE_FAULT,  /* a vCPU shut down */
+	ALIOTH_END_TRIPLE_FAULT,  /* a vCPU shut down; never taken for a reset */
 	ALIOTH_END_ERROR, /* the monitor or the hypervisor cannot go on; see the VM's log and error
 			   */
 	ALIOTH_END_STOPPED, /* alioth_vm_stop(), or the time after a power button ran out */

@@ -26,7 +26,7 @@ enum vm_end {
 	VM_END_POWER_OFF,
 	VM_END_RESET, /* with no_reboot */
 	VM_END_PANIC,
-	VM_END_TRIPLE_FAULT,
+	VM_END_TRIPLE_FAULT, /* also with reboots allowed: see docs/exit-status.md */
 	VM_END_ERROR,
 	VM_END_STOPPED,
 	VM_END_CONSOLE,
