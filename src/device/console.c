@@ -429,6 +429,13 @@ void console_start(struct console *console)
 	loop_post(console->loop, &console->input_msg);
 }
 
+/* Forgets what is queued. */
+static void console_drop(struct console *console)
+{
+	auto_lock(&console->lock);
+	console->head = console->tail;
+}
+
 void console_close(struct console *console)
 {
 	uint64_t deadline = loop_now_ns() + CONSOLE_CLOSE_MS * 1000000ull;
@@ -438,7 +445,10 @@ void console_close(struct console *console)
 		uint64_t now = loop_now_ns();
 
 		if (now >= deadline) {
+			/* Not tried again when the console is freed, in a thread that may take
+			 * SIGPIPE. */
 			console_warn_once(console, ETIMEDOUT);
+			console_drop(console);
 			break;
 		}
 		(void)poll(&pfd, 1, (int)((deadline - now) / 1000000) + 1);
