@@ -126,8 +126,9 @@ static struct err *raw_inspect(struct block_raw *raw, const char *path)
 	if (ret)
 		return err_new(-ret, "Cannot read the size of \"%s\"", path);
 	if (!raw->base.size || raw->base.size % RAW_SECTOR)
-		return err_new(EINVAL, "The size of \"%s\", %llu bytes, is not a multiple of %u",
-			path, (unsigned long long)raw->base.size, RAW_SECTOR);
+		return err_new(EINVAL,
+			"The size of \"%s\", %llu bytes, is not one or more sectors of %u", path,
+			(unsigned long long)raw->base.size, RAW_SECTOR);
 	return NULL;
 }
 

@@ -7,33 +7,49 @@
 
 #include "base/log.h"
 
+/* Requests that a queue may have served before the loop looks at its other work. At least as many
+ * as the largest queue has, so that a whole ring is one batch. */
+#define VIRTIO_SERVE_MAX VIRTQ_SIZE_MAX
+
 static void virtio_dev_publish(struct virtio_dev *dev, unsigned int q)
 {
 	if (virtq_publish(&dev->queues[q]))
 		dev->transport->signal(dev->transport, q);
 }
 
-void virtio_dev_serve(struct virtio_dev *dev, unsigned int q, struct virtq_chain *chain,
-	uint32_t (*serve)(struct virtio_dev *dev, struct virtq_chain *chain))
+/* 0: the queue is empty; 1: there may be more, but it is somebody else's turn; -EINVAL: broken. */
+static int virtio_dev_drain(struct virtio_dev *dev, struct virtq *queue, struct virtq_chain *chain,
+	virtio_serve_fn serve, unsigned int *budget)
+{
+	for (; *budget && !atomic_load(&dev->yield); --*budget) {
+		int ret = virtq_pop(queue, chain);
+
+		if (ret <= 0)
+			return ret;
+		virtq_push(queue, chain->head, serve(dev, chain));
+	}
+	return 1;
+}
+
+void virtio_dev_serve(
+	struct virtio_dev *dev, unsigned int q, struct virtq_chain *chain, virtio_serve_fn serve)
 {
 	struct virtq *queue = &dev->queues[q];
-	bool was_broken = queue->broken;
-	int ret;
+	unsigned int budget = VIRTIO_SERVE_MAX;
+	int ret = 0;
 
+	if (queue->broken)
+		return;
 	do {
-		unsigned int batch = 0;
-
 		virtq_disable_notify(queue);
-		while ((ret = virtq_pop(queue, chain)) > 0) {
-			virtq_push(queue, chain->head, serve(dev, chain));
-			/* A driver that adds as fast as we take must still see its requests end. */
-			if (++batch % queue->size == 0)
-				virtio_dev_publish(dev, q);
-		}
+		ret = virtio_dev_drain(dev, queue, chain, serve, &budget);
 		virtio_dev_publish(dev, q);
-	} while (virtq_enable_notify(queue));
-	if (ret < 0 && !was_broken) {
-		log_warn("%s: the driver broke queue %u; the device waits for a reset", dev->name,
+	} while (!ret && virtq_enable_notify(queue));
+	if (ret > 0) {
+		dev->transport->again(dev->transport, q);
+	} else if (ret < 0) {
+		log_guest(&dev->limit,
+			"%s: the driver broke queue %u; the device waits for a reset", dev->name,
 			q);
 		dev->transport->needs_reset(dev->transport);
 	}

@@ -6,12 +6,15 @@
  * transport (virtio/pci) owns the registers. When the driver sets DRIVER_OK the transport starts
  * the queues and a thread with an event loop of its own, which is the only one that touches the
  * device's state from then on, until the driver (or the machine) resets the device: the transport
- * ends the thread, which finishes the request that it is working on, and nothing of the device
- * touches guest memory any more. A device that was never activated has no thread, no loop and no
- * rings.
+ * ends the thread, which finishes the request that it is working on (and no other: `yield`), and
+ * nothing of the device touches guest memory any more. A device that was never activated has no
+ * thread, no loop and no rings.
  */
 #pragma once
 
+#include <stdatomic.h>
+
+#include "base/log.h"
 #include "device/device.h"
 #include "event/loop.h"
 #include "virtio/queue/virtq.h"
@@ -42,6 +45,8 @@ struct virtio_dev_ops {
 struct virtio_transport {
 	/* Interrupts the driver for queue q. [loop] */
 	void (*signal)(struct virtio_transport *transport, unsigned int q);
+	/* Notifies the device of queue q, when its loop has served what else there is. [loop] */
+	void (*again)(struct virtio_transport *transport, unsigned int q);
 	/* The driver broke a rule: DEVICE_NEEDS_RESET and a configuration interrupt (2.1.2). [loop]
 	 */
 	void (*needs_reset)(struct virtio_transport *transport);
@@ -59,18 +64,24 @@ struct virtio_dev {
 
 	/* Set by the transport while the device is active. */
 	struct virtio_transport *transport;
+	struct log_limit
+		limit;      /* for lines that the guest causes; of the thread that has the device */
+	_Atomic bool yield; /* the transport waits for the thread: begin no further request */
 	const struct ram *ram;
 	uint64_t negotiated;
 	struct virtq queues[VIRTIO_QUEUES_MAX];
 };
 
+/* Works on one chain, and returns the number of bytes that it wrote to it. */
+typedef uint32_t (*virtio_serve_fn)(struct virtio_dev *dev, struct virtq_chain *chain);
+
 /*
- * Serves queue q: takes chains while there are any, hands each to `serve`, which returns the number
- * of bytes that it wrote (it always completes the chain), publishes, and interrupts as the driver
- * wishes. [loop]
+ * Serves queue q: takes chains while there are any, hands each to `serve`, which always completes
+ * it, publishes, and interrupts as the driver wishes. A driver that adds as fast as we take does
+ * not hold the loop: the rest is served when the others had their turn. [loop]
  */
-void virtio_dev_serve(struct virtio_dev *dev, unsigned int q, struct virtq_chain *chain,
-	uint32_t (*serve)(struct virtio_dev *dev, struct virtq_chain *chain));
+void virtio_dev_serve(
+	struct virtio_dev *dev, unsigned int q, struct virtq_chain *chain, virtio_serve_fn serve);
 
 /* ---- Bytes of a chain ---- */
 

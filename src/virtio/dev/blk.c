@@ -45,7 +45,6 @@ struct virtio_blk {
 	struct block_dev *block;
 	char name[32];
 	char serial[VIRTIO_BLK_SERIAL_MAX];
-	struct log_limit limit;
 	struct virtq_chain chain;
 };
 
@@ -75,7 +74,7 @@ static uint8_t blk_status(struct virtio_blk *blk, const char *what, int ret)
 {
 	if (!ret)
 		return BLK_S_OK;
-	log_guest(&blk->limit, "%s: %s failed: %s", blk->name, what, err_strerror(-ret));
+	log_guest(&blk->dev.limit, "%s: %s failed: %s", blk->name, what, err_strerror(-ret));
 	return BLK_S_IOERR;
 }
 
@@ -157,7 +156,7 @@ static uint32_t blk_serve(struct virtio_dev *dev, struct virtq_chain *chain)
 	uint8_t status;
 
 	if (!blk_parse(chain, &r, &status_at)) {
-		log_guest(&blk->limit, "%s: a request without header or status", blk->name);
+		log_guest(&blk->dev.limit, "%s: a request without header or status", blk->name);
 		return 0;
 	}
 	/* Where the status byte goes, before the pieces are narrowed to the data. */
@@ -171,7 +170,7 @@ static uint32_t blk_serve(struct virtio_dev *dev, struct virtq_chain *chain)
 	(void)virtio_iov_write(status_piece, 1, 0, &status, 1);
 	/* The used length counts from the start: what lies between data and status was not written
 	 * by us. */
-	return r.written == r.len ? r.written + 1 : r.written;
+	return r.written == status_at ? r.written + 1 : r.written;
 }
 
 static void blk_notify(struct virtio_dev *dev, unsigned int q)

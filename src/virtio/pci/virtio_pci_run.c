@@ -55,6 +55,7 @@ void vp_pause(struct virtio_pci *vp, bool paused)
 		active = vp_is_active(vp);
 	/* No vCPU runs: nobody changes that now. */
 	vp->paused = paused;
+	atomic_store(&vp->dev->yield, paused);
 	if (!active)
 		return;
 	vp->pause_msg.run = vp_on_pause;
@@ -81,6 +82,11 @@ static void vp_signal(struct virtio_transport *transport, unsigned int q)
 	vp_interrupt(vp, vp->queues[q].vector, VP_ISR_QUEUE);
 }
 
+static void vp_again(struct virtio_transport *transport, unsigned int q)
+{
+	fd_eventfd_signal(container_of(transport, struct virtio_pci, transport)->queues[q].kick.fd);
+}
+
 static void vp_needs_reset(struct virtio_transport *transport)
 {
 	struct virtio_pci *vp = container_of(transport, struct virtio_pci, transport);
@@ -89,7 +95,8 @@ static void vp_needs_reset(struct virtio_transport *transport)
 	vp_interrupt(vp, vp->config_vector, VP_ISR_CONFIG);
 }
 
-const struct virtio_transport vp_transport = {.signal = vp_signal, .needs_reset = vp_needs_reset};
+const struct virtio_transport vp_transport = {
+	.signal = vp_signal, .again = vp_again, .needs_reset = vp_needs_reset};
 
 /* ---- Notifications ---- */
 
@@ -178,6 +185,7 @@ static struct err *vp_start(struct virtio_pci *vp)
 	vp->dev->transport = &vp->transport;
 	vp->dev->ram = vp->ram;
 	vp->dev->negotiated = vp->driver_features;
+	atomic_store(&vp->dev->yield, false);
 	for (unsigned int i = 0; !ret && i < vp->dev->n_queues; i++)
 		ret = vp_start_queue(vp, i);
 	if (ret)
@@ -208,10 +216,14 @@ static void vp_stop(struct virtio_pci *vp)
 void vp_activate(struct virtio_pci *vp)
 {
 	struct err *err = vp_start(vp);
+	unsigned int dropped;
 
 	if (!err)
 		return;
-	log_err_free(LOG_WARN, LOG_MODULE, err);
+	if (log_limit_pass(&vp->dev->limit, &dropped))
+		log_err_free(LOG_WARN, LOG_MODULE, err);
+	else
+		err_free(err);
 	vp_stop(vp);
 	vp_needs_reset(&vp->transport);
 }
@@ -220,6 +232,7 @@ void vp_deactivate(struct virtio_pci *vp)
 {
 	if (!vp_is_active(vp))
 		return;
+	atomic_store(&vp->dev->yield, true);
 	loop_stop(vp->loop);
 	thread_join(&vp->thread);
 	vp_stop(vp);
