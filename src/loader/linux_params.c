@@ -132,9 +132,9 @@ struct err *linux_params_write(const struct linux_params *params)
 	memcpy(page + LINUX_SETUP_SECTS, params->setup->header + LINUX_SETUP_SECTS,
 		params->setup->header_end - LINUX_SETUP_SECTS);
 	page[LINUX_TYPE_OF_LOADER] = LINUX_LOADER_UNKNOWN;
-	page[LINUX_LOADFLAGS] |= LINUX_LOADED_HIGH;
-	if (params->kaslr)
-		page[LINUX_LOADFLAGS] |= LINUX_KASLR_FLAG;
+	page[LINUX_LOADFLAGS] =
+		(uint8_t)((page[LINUX_LOADFLAGS] & ~LINUX_KASLR_FLAG) | LINUX_LOADED_HIGH |
+			  (params->kaslr ? LINUX_KASLR_FLAG : 0));
 	store_le32(page + LINUX_CMDLINE, (uint32_t)layout->cmdline_base);
 	store_le32(page + LINUX_EXT_CMDLINE, (uint32_t)(layout->cmdline_base >> 32));
 	store_le32(page + LINUX_RAMDISK, (uint32_t)params->initrd);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/fd.h"
@@ -48,16 +49,15 @@ static struct err *loader_inspect_elf(struct loader *loader)
 
 static struct err *loader_inspect(struct loader *loader)
 {
-	uint8_t head[LINUX_MAGIC + 4];
+	uint8_t head[LINUX_MAGIC + 4] = {0};
 	int ret;
 
 	if (!loader->kernel.size)
 		return err_new(ENOEXEC, "It is empty");
-	ret = loader->kernel.size < sizeof(head)
-		      ? -ENODATA
-		      : fd_pread_full(loader->kernel.fd, head, sizeof(head), 0);
+	ret = fd_pread_full(
+		loader->kernel.fd, head, MIN(loader->kernel.size, (uint64_t)sizeof(head)), 0);
 	if (ret)
-		return err_new(ret == -ENODATA ? ENOEXEC : -ret, "It is too short for a kernel");
+		return err_new(-ret, "It cannot be read");
 	if (load_le32(head) == ELF_MAGIC)
 		return loader_inspect_elf(loader);
 	if (memcmp(head + LINUX_MAGIC, "HdrS", 4))
@@ -67,13 +67,20 @@ static struct err *loader_inspect(struct loader *loader)
 	return linux_setup_read(loader->kernel.fd, loader->kernel.size, &loader->setup);
 }
 
-/* true if the command line has the word. */
+/* As Linux sees it (arch/x86/boot/cmdline.c); the terminator counts too. */
+static bool loader_is_space(char c)
+{
+	return (unsigned char)c <= ' ';
+}
+
+/* true if the command line has the word, or a word that begins so if it ends with '='. */
 static bool loader_has_word(const char *cmdline, const char *word)
 {
 	size_t len = strlen(word);
 
 	for (const char *p = strstr(cmdline, word); p; p = strstr(p + 1, word)) {
-		if ((p == cmdline || p[-1] == ' ') && (p[len] == ' ' || !p[len]))
+		if ((p == cmdline || loader_is_space(p[-1])) &&
+			(word[len - 1] == '=' || loader_is_space(p[len])))
 			return true;
 	}
 	return false;
@@ -83,7 +90,11 @@ static struct err *loader_open_files(struct loader *loader, const struct loader_
 {
 	struct err *err = fd_open_regular(
 		options->kernel, "kernel", &loader->kernel.fd, &loader->kernel.size);
+	struct stat st;
 
+	/* Before anything is read: what changes later is then seen by the cache. */
+	if (!err && !fstat(loader->kernel.fd, &st))
+		loader->changed = st.st_ctim;
 	if (!err)
 		err = err_wrap(
 			loader_inspect(loader), "Cannot use the kernel \"%s\"", options->kernel);
@@ -96,6 +107,7 @@ static struct err *loader_open_files(struct loader *loader, const struct loader_
 struct err *loader_open(const struct loader_options *options, struct loader **ret_loader)
 {
 	struct loader *loader = new0(struct loader);
+	const char *cmdline = options->cmdline ? options->cmdline : "";
 	struct err *err;
 
 	if (!loader)
@@ -104,11 +116,15 @@ struct err *loader_open(const struct loader_options *options, struct loader **re
 	loader->initramfs.fd = -1;
 	loader->pvh = options->pvh;
 	loader->unpack = options->unpack;
-	loader->kaslr = !loader_has_word(options->cmdline ? options->cmdline : "", "nokaslr");
+	loader->kaslr = !loader_has_word(cmdline, "nokaslr");
+	loader->memory_told =
+		loader_has_word(cmdline, "mem=") || loader_has_word(cmdline, "memmap=");
 	loader->kernel_path = strdup(options->kernel);
-	loader->cmdline = strdup(options->cmdline ? options->cmdline : "");
+	loader->initramfs_path = options->initramfs ? strdup(options->initramfs) : NULL;
+	loader->cmdline = strdup(cmdline);
 	loader->cache = options->cache ? strdup(options->cache) : NULL;
-	if (!loader->kernel_path || !loader->cmdline || (options->cache && !loader->cache))
+	if (!loader->kernel_path || !loader->cmdline || (options->cache && !loader->cache) ||
+		(options->initramfs && !loader->initramfs_path))
 		err = err_new(ENOMEM, "Cannot open the kernel");
 	else
 		err = loader_open_files(loader, options);
@@ -127,6 +143,7 @@ void loader_free(struct loader *loader)
 	auto_close_cleanup(&loader->kernel.fd);
 	auto_close_cleanup(&loader->initramfs.fd);
 	free(loader->kernel_path);
+	free(loader->initramfs_path);
 	free(loader->cmdline);
 	free(loader->cache);
 	free(loader);
@@ -156,6 +173,7 @@ static struct err *loader_put_initramfs(struct loader_state *state)
 	struct loader *loader = state->loader;
 	uint64_t limit = state->layout->low_end;
 	uint64_t size = loader->initramfs.size;
+	uint64_t room;
 	int ret;
 
 	state->kernel_limit = limit;
@@ -163,16 +181,15 @@ static struct err *loader_put_initramfs(struct loader_state *state)
 		return NULL;
 	if (!loader->pvh && loader->setup.initrd_max)
 		limit = MIN(limit, align_down(loader->setup.initrd_max + 1, 4096));
-	if (size > limit || align_up(size, 4096) > limit - state->layout->low_base)
-		return err_new(ENOMEM,
-			"The initramfs has %llu KiB; there are %llu KiB of memory for it",
-			(unsigned long long)(size >> 10),
-			(unsigned long long)((limit - MIN(limit, state->layout->low_base)) >> 10));
+	room = limit - MIN(limit, state->layout->low_base);
+	if (size > room)
+		return err_new(ENOMEM, "It has %llu KiB; there are %llu KiB of memory for it",
+			(unsigned long long)(size >> 10), (unsigned long long)(room >> 10));
 	state->initrd = align_down(limit - size, 4096);
 	state->initrd_size = size;
 	state->kernel_limit = state->initrd;
 	ret = ram_map_file(state->layout->ram, state->initrd, loader->initramfs.fd, 0, size);
-	return ret ? err_new(-ret, "Cannot read the initramfs") : NULL;
+	return ret ? err_new(-ret, "It cannot be read") : NULL;
 }
 
 static struct err *loader_put_linux(struct loader_state *state)
@@ -202,10 +219,11 @@ struct err *loader_load(
 	struct loader *loader, const struct loader_layout *layout, struct loader_entry *ret_entry)
 {
 	struct loader_state state = {.loader = loader, .layout = layout};
-	struct err *err = loader_put_cmdline(loader, layout);
+	struct err *err = loader_put_initramfs(&state);
 
-	if (!err)
-		err = loader_put_initramfs(&state);
+	if (err)
+		return err_wrap(err, "Cannot load the initramfs \"%s\"", loader->initramfs_path);
+	err = loader_put_cmdline(loader, layout);
 	if (!err)
 		err = loader->pvh ? pvh_load(&state) : loader_put_linux(&state);
 	if (err)

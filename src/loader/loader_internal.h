@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <time.h>
+
 #include "loader/elf.h"
 #include "loader/linux_params.h"
 #include "loader/loader.h"
@@ -17,6 +19,7 @@ struct loader_file {
 
 struct loader {
 	char *kernel_path;
+	char *initramfs_path; /* or NULL */
 	char *cmdline;
 	char *cache; /* directory or NULL */
 	struct loader_file kernel;
@@ -25,6 +28,8 @@ struct loader {
 	bool pvh; /* enter by the note */
 	bool unpack;
 	bool kaslr;               /* not `nokaslr` */
+	bool memory_told;         /* the command line says what memory there is */
+	struct timespec changed;  /* the kernel's ctime when it was opened */
 	struct linux_setup setup; /* bzImage */
 	struct elf_image elf;     /* ELF */
 };

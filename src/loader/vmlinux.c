@@ -17,7 +17,9 @@
 
 static struct err *elf_load_segment(const struct loader_state *state, const struct elf_segment *s)
 {
-	int ret = 0;
+	struct ram *ram = state->layout->ram;
+	int fd = state->loader->kernel.fd;
+	int ret;
 
 	if (s->paddr < state->layout->low_base || s->paddr > state->kernel_limit ||
 		s->memsz > state->kernel_limit - s->paddr)
@@ -26,11 +28,12 @@ static struct err *elf_load_segment(const struct loader_state *state, const stru
 			(unsigned long long)(s->memsz >> 10), (unsigned long long)s->paddr,
 			(unsigned long long)state->layout->low_base,
 			(unsigned long long)state->kernel_limit);
-	/* Pages in the middle of a file are mapped; the tail of the last one would bring the next
-	 * bytes of the file. */
-	if (s->filesz)
-		ret = ram_map_file(state->layout->ram, s->paddr, state->loader->kernel.fd,
-			s->offset, s->filesz);
+	/* Mapping clears the rest of the last page, which is only sure to be the segment's own
+	 * where that begins with a page; copying touches nothing else. */
+	if (s->paddr % 4096 || s->offset % 4096)
+		ret = ram_read_file(ram, s->paddr, fd, s->offset, s->filesz);
+	else
+		ret = ram_map_file(ram, s->paddr, fd, s->offset, s->filesz);
 	return ret ? err_new(-ret, "Cannot read a segment") : NULL;
 }
 
