@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "base/log.h"
 
 #define CACHE_MAGIC "alioth-kernel-1"
+#define CACHE_TEMP  "new.temporary"
 #define CACHE_DATA  4096u  /* offset of the image in an entry */
 #define CACHE_DIRTY MIB(1) /* granularity in which zero pages are left out of the file */
 
@@ -50,6 +52,9 @@ static int cache_make_key(const struct loader *loader, struct cache_key *key)
 	memset(key, 0, sizeof(*key));
 	if (fstat(loader->kernel.fd, &st))
 		return -errno;
+	if (st.st_ctim.tv_sec != loader->changed.tv_sec ||
+		st.st_ctim.tv_nsec != loader->changed.tv_nsec)
+		return -ESTALE;
 	ret = fd_pread_full(loader->kernel.fd, key->crc, sizeof(key->crc),
 		loader->kernel.size - sizeof(key->crc));
 	if (ret)
@@ -82,8 +87,7 @@ static void cache_name(const struct cache_key *key, char name[32])
 	(void)snprintf(name, 32, "%016llx.kernel", (unsigned long long)cache_hash(key));
 }
 
-/* The directory, if others cannot plant entries in it; -1: no cache. */
-static int cache_open_dir(const struct loader *loader)
+int cache_open(const struct loader *loader)
 {
 	auto_close int dir = -1;
 	struct stat st;
@@ -106,11 +110,25 @@ static int cache_open_dir(const struct loader *loader)
 
 /* ---- Use ---- */
 
+/* Bytes of the image, whole pages. */
+static uint64_t cache_memory(const struct loader *loader)
+{
+	return align_up(loader->setup.init_size, 4096);
+}
+
+static bool cache_is_older_than_host(const struct stat *st)
+{
+	struct timespec now, up;
+
+	return clock_gettime(CLOCK_REALTIME, &now) || clock_gettime(CLOCK_BOOTTIME, &up) ||
+	       st->st_mtim.tv_sec < now.tv_sec - up.tv_sec;
+}
+
 static bool cache_check(const struct cache_header *h, const struct cache_key *key,
 	const struct loader *loader, uint64_t file_size)
 {
 	return !memcmp(h->magic, CACHE_MAGIC, sizeof(CACHE_MAGIC)) &&
-	       !memcmp(&h->key, key, sizeof(*key)) && h->memory_size == loader->setup.init_size &&
+	       !memcmp(&h->key, key, sizeof(*key)) && h->memory_size == cache_memory(loader) &&
 	       h->image_size <= h->memory_size && h->image_size % 4096 == 0 &&
 	       file_size == CACHE_DATA + h->image_size && h->entry < h->image_size &&
 	       h->pref == loader->setup.pref_address;
@@ -130,7 +148,7 @@ static int cache_open_entry(int dir, const struct loader *loader, struct cache_h
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_mode & (S_IWGRP | S_IWOTH) ||
-		(st.st_uid && st.st_uid != geteuid()) ||
+		(st.st_uid && st.st_uid != geteuid()) || cache_is_older_than_host(&st) ||
 		fd_pread_full(fd, header, sizeof(*header), 0) ||
 		!cache_check(header, &key, loader, (uint64_t)st.st_size)) {
 		log_debug("The cache entry %s does not fit and is made again", name);
@@ -139,9 +157,9 @@ static int cache_open_entry(int dir, const struct loader *loader, struct cache_h
 	return steal_fd(&fd);
 }
 
-bool cache_load(struct loader_state *state)
+bool cache_load(struct loader_state *state, int dir)
 {
-	auto_close int dir = cache_open_dir(state->loader);
+	struct ram *ram = state->layout->ram;
 	auto_close int fd = -1;
 	struct cache_header header;
 	uint64_t base;
@@ -153,8 +171,13 @@ bool cache_load(struct loader_state *state)
 			      unpack_random_below(CACHE_RENEW_ODDS) == CACHE_RENEW_ODDS - 1))
 		return false;
 	base = unpack_choose_physical(state, header.memory_size);
-	if (!base || ram_map_file(state->layout->ram, base, fd, CACHE_DATA, header.image_size))
+	if (!base)
 		return false;
+	if (ram_map_file(ram, base, fd, CACHE_DATA, header.image_size)) {
+		/* Where it is copied, a part may be there already. */
+		(void)!ram_fill(ram, base, 0, header.image_size);
+		return false;
+	}
 	state->rip = base + header.entry;
 	state->end = base + header.memory_size;
 	state->kaslr_applied = state->loader->kaslr;
@@ -172,7 +195,6 @@ static bool cache_is_zero(const uint8_t *p, size_t len)
 /* Bytes of the image up to the last page that is not zero. */
 static uint64_t cache_used(const uint8_t *image, uint64_t size)
 {
-	size = align_down(size, 4096);
 	while (size && cache_is_zero(image + size - 4096, 4096))
 		size -= 4096;
 	return size;
@@ -193,48 +215,63 @@ static int cache_write(int fd, const struct cache_header *header, const uint8_t 
 	return ret;
 }
 
-/* A new file under a random name, which is then renamed: readers see whole entries only. */
+/*
+ * The empty temporary file, locked; or -errno, -EAGAIN if another process is at it. A file that was
+ * renamed to an entry between open and lock has lost its name, and must not be touched.
+ */
+static int cache_open_temp(int dir)
+{
+	auto_close int fd = openat(
+		dir, CACHE_TEMP, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	struct stat st, named;
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) || fstat(fd, &st))
+		return -errno;
+	if (fstatat(dir, CACHE_TEMP, &named, AT_SYMLINK_NOFOLLOW) || named.st_ino != st.st_ino)
+		return -EAGAIN;
+	return ftruncate(fd, 0) ? -errno : steal_fd(&fd);
+}
+
+/* Readers see whole entries only, as they get their name when they are complete. */
 static int cache_install(int dir, const struct cache_header *header, const uint8_t *image)
 {
-	auto_close int fd = -1;
+	auto_close int fd = cache_open_temp(dir);
 	char name[32];
-	char temp[64];
 	int ret;
 
-	cache_name(&header->key, name);
-	(void)snprintf(temp, sizeof(temp), "%s.%016llx", name,
-		(unsigned long long)unpack_random_below(UINT64_MAX));
-	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return -errno;
+		return fd;
+	cache_name(&header->key, name);
 	ret = cache_write(fd, header, image);
-	if (!ret && renameat(dir, temp, dir, name))
+	if (!ret && renameat(dir, CACHE_TEMP, dir, name))
 		ret = -errno;
 	if (ret)
-		(void)unlinkat(dir, temp, 0);
+		(void)unlinkat(dir, CACHE_TEMP, 0);
 	return ret;
 }
 
-void cache_store(const struct loader_state *state, const struct unpack_plan *plan, uint64_t delta)
+void cache_store(const struct loader_state *state, int dir, const struct unpack_plan *plan)
 {
-	auto_close int dir = cache_open_dir(state->loader);
-	struct cache_header header = {
-		.magic = CACHE_MAGIC, .memory_size = plan->image_size, .pref = plan->pref};
+	struct cache_header header = {.magic = CACHE_MAGIC,
+		.memory_size = cache_memory(state->loader),
+		.pref = plan->pref};
 	struct iovec iov;
 	int ret;
 
 	if (dir < 0)
 		return;
 	ret = cache_make_key(state->loader, &header.key);
-	if (ret || ram_iov(state->layout->ram, plan->base, plan->image_size, &iov, 1) != 1)
+	if (ret || ram_iov(state->layout->ram, plan->base, header.memory_size, &iov, 1) != 1)
 		return;
-	header.image_size = cache_used(iov.iov_base, plan->image_size);
+	header.image_size = cache_used(iov.iov_base, header.memory_size);
 	header.entry = state->rip - plan->base;
 	ret = cache_install(dir, &header, iov.iov_base);
-	if (ret)
+	if (ret == -EAGAIN)
+		log_debug("Another process is filling the kernel cache");
+	else if (ret)
 		log_warn("Cannot keep the unpacked kernel in \"%s\": %s", state->loader->cache,
 			err_strerror(-ret));
 	else
-		log_debug("Kept the unpacked kernel (%llu KiB, displaced by %#llx)",
-			(unsigned long long)(header.image_size >> 10), (unsigned long long)delta);
+		log_debug("Kept the unpacked kernel (%llu KiB)",
+			(unsigned long long)(header.image_size >> 10));
 }

@@ -16,9 +16,13 @@
  * start makes the entry anew, with another base, with a chance of one in CACHE_RENEW_ODDS. Entries
  * made with and without `nokaslr` are different ones.
  *
- * Trust. The directory must belong to the user (or root) and be writable by nobody else; entries
- * are made under a random name and renamed. An entry that does not fit its header is ignored and
- * made again. Errors are never fatal: the kernel is unpacked as without a cache.
+ * Trust. The directory must belong to the user (or root) and be writable by nobody else. An entry
+ * is written under one temporary name, that a lock guards, and renamed: whoever finds the lock
+ * taken keeps nothing, and what a killed process left is taken over by the next. An entry that does
+ * not fit its header is ignored and made again, and so is one that is older than the host's start:
+ * it was never flushed, as that takes as long as unpacking, so that a crash may have left holes in
+ * it. A kernel that changed while it was unpacked is not kept. Errors are never fatal: the kernel
+ * is unpacked as without a cache.
  */
 #pragma once
 
@@ -26,7 +30,10 @@
 
 #define CACHE_RENEW_ODDS 256
 
-/* Maps the kernel from the cache; false: not there. [main] */
-bool must_check cache_load(struct loader_state *state);
+/* The directory, if others cannot plant entries in it; -1: no cache. The caller closes it. [main]
+ */
+int must_check cache_open(const struct loader *loader);
+/* Maps the kernel from the cache; false: not there, RAM is as before. [main] */
+bool must_check cache_load(struct loader_state *state, int dir);
 /* Keeps what was just unpacked; does nothing without a cache. [main] */
-void cache_store(const struct loader_state *state, const struct unpack_plan *plan, uint64_t delta);
+void cache_store(const struct loader_state *state, int dir, const struct unpack_plan *plan);

@@ -18,6 +18,7 @@
 
 #include "base/alloc.h"
 #include "base/endian.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "loader/cache.h"
 #include "loader/decompress.h"
@@ -28,6 +29,12 @@
 #define UNPACK_IMAGE_SPACE GIB(1)                /* KERNEL_IMAGE_SIZE: virtual room above it */
 #define UNPACK_FIRST       MIB(2) /* file offset of the first segment in all that ld makes for x86-64 */
 #define UNPACK_SIZE_MAX    GIB(1)
+
+/* The compressed payload in memory of our own. */
+struct unpack_buffer {
+	uint8_t *data;
+	uint64_t size;
+};
 
 /* ---- KASLR ---- */
 
@@ -55,11 +62,10 @@ static uint64_t unpack_choose(
 
 uint64_t unpack_choose_virtual(const struct unpack_plan *plan)
 {
-	uint64_t low = plan->pref;
+	uint64_t at = unpack_choose(
+		plan->pref, UNPACK_IMAGE_SPACE, plan->image_size, plan->align, plan->kaslr);
 
-	if (!plan->kaslr)
-		return 0;
-	return unpack_choose(low, UNPACK_IMAGE_SPACE, plan->image_size, plan->align, true) - low;
+	return at ? at - plan->pref : 0;
 }
 
 uint64_t unpack_choose_physical(const struct loader_state *state, uint64_t size)
@@ -85,14 +91,16 @@ static int unpack_read_ram(const struct elf_source *source, uint64_t off, void *
 }
 
 /* Bytes that the payload unpacks to, as the kernel build notes at its end. */
-static int unpack_payload_size(
-	const struct loader *loader, const uint8_t *payload, uint64_t *ret_size)
+static int unpack_payload_size(const struct loader *loader, uint64_t *ret_size)
 {
-	uint64_t size = loader->setup.payload_size;
+	const struct linux_setup *setup = &loader->setup;
+	uint8_t last[4];
 
-	if (size < 16)
+	if (setup->payload_size < 16 ||
+		fd_pread_full(loader->kernel.fd, last, sizeof(last),
+			setup->payload_offset + setup->payload_size - sizeof(last)))
 		return -EINVAL;
-	*ret_size = load_le32(payload + size - 4);
+	*ret_size = load_le32(last);
 	return *ret_size > ELF_HEADER_SIZE && *ret_size <= UNPACK_SIZE_MAX ? 0 : -EINVAL;
 }
 
@@ -179,70 +187,60 @@ static bool unpack_sane(
 	return elf->end - elf->base <= setup->init_size;
 }
 
-/* The relocation table, copied out, as placing the segments overwrites it. */
-static uint8_t *unpack_copy_table(const struct elf_image *elf, const uint8_t *file,
-	uint64_t file_size, struct relocate_table *ret_table)
+/*
+ * The relocation table, copied out to where the payload was, as placing the segments overwrites it.
+ * false if it does not fit there: it is a tenth of the payload in real kernels. A kernel that
+ * cannot be relocated has none.
+ */
+static bool unpack_copy_table(const struct elf_image *elf, const struct unpack_ram *file,
+	const struct unpack_buffer *payload, struct relocate_table *ret_table)
 {
+	uint64_t size = file->source.size;
 	uint64_t start = align_up(elf->file_end, 4);
-	uint64_t size = file_size > start ? (file_size - start) & ~3ull : 0;
-	uint8_t *copy =
-		size ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-		     : MAP_FAILED;
 
-	if (copy == MAP_FAILED)
-		return NULL;
-	memcpy(copy, file + file_size - size, size);
-	*ret_table = (struct relocate_table){.words = copy, .n = size / 4};
-	return copy;
+	size = size > start ? (size - start) & ~3ull : 0;
+	if (size > payload->size)
+		return false;
+	memcpy(payload->data, file->data + file->source.size - size, size);
+	*ret_table = (struct relocate_table){.words = payload->data, .n = size / 4};
+	return true;
 }
 
-/* Unpacks at plan->base; *ret_delta tells the virtual displacement. */
-static bool unpack_payload(struct loader_state *state, const struct unpack_plan *plan,
-	const uint8_t *payload, uint64_t file_size, uint64_t *ret_delta, const char **ret_why)
+/* Puts the unpacked file's segments in their places and moves them in virtual memory by *ret_delta
+ * bytes. */
+static bool unpack_file(struct loader_state *state, const struct unpack_plan *plan,
+	const struct unpack_ram *file, const struct unpack_buffer *payload, uint64_t *ret_delta,
+	const char **ret_why)
 {
-	const struct linux_setup *setup = &state->loader->setup;
-	uint64_t file_gpa = plan->base - UNPACK_FIRST;
-	struct unpack_ram file = {.source = {.read = unpack_read_ram, .size = file_size},
-		.data = unpack_window(
-			state, file_gpa, MAX(file_size, UNPACK_FIRST + plan->image_size))};
-	uint8_t *image = file.data + UNPACK_FIRST;
-	struct relocate_image relocatable = {.data = image,
+	struct relocate_image image = {.data = file->data + UNPACK_FIRST,
 		.size = plan->image_size,
 		.link_vaddr = UNPACK_KERNEL_MAP + plan->pref};
-	struct relocate_table table = {0};
+	struct relocate_table table;
 	struct elf_image elf;
-	uint8_t *copy;
-	struct err *err;
+	struct err *err = elf_inspect(&file->source, &elf);
 
-	*ret_why = "there is no memory in one piece for it";
-	if (!file.data)
-		return false;
-	*ret_why = "the payload is corrupt or of an unknown format";
-	if (decompress(payload, setup->payload_size, file.data, file_size) != (int64_t)file_size)
-		return false;
-	err = elf_inspect(&file.source, &elf);
 	if (err) {
 		err_free(err);
 		*ret_why = "the payload is not an ELF file";
 		return false;
 	}
-	if (!unpack_sane(setup, &elf, ret_why))
+	if (!unpack_sane(&state->loader->setup, &elf, ret_why))
 		return false;
-	*ret_delta = unpack_choose_virtual(plan);
-	copy = unpack_copy_table(&elf, file.data, file_size, &table);
-	if (!copy || !relocate_check(&table, &relocatable))
-		*ret_delta = 0;
-	*ret_why = "its segments are in an unusual order";
-	if (!unpack_place(&elf, file.data)) {
-		if (copy)
-			(void)munmap(copy, table.n * 4);
+	*ret_why = "its relocations are not in a known form";
+	if (!unpack_copy_table(&elf, file, payload, &table))
 		return false;
+	*ret_delta = 0;
+	if (plan->kaslr && table.n) {
+		if (!relocate_check(&table, &image))
+			return false;
+		*ret_delta = unpack_choose_virtual(plan);
 	}
-	unpack_clear_gaps(&elf, image, MAX(file_size, UNPACK_FIRST) - UNPACK_FIRST);
+	*ret_why = "its segments are in an unusual order";
+	if (!unpack_place(&elf, file->data))
+		return false;
+	unpack_clear_gaps(&elf, image.data, MAX(file->source.size, UNPACK_FIRST) - UNPACK_FIRST);
 	if (*ret_delta)
-		relocate_apply(&table, &relocatable, *ret_delta);
-	if (copy)
-		(void)munmap(copy, table.n * 4);
+		relocate_apply(&table, &image, *ret_delta);
 	state->rip = plan->base + (elf.entry - elf.base);
 	return true;
 }
@@ -258,64 +256,96 @@ static bool unpack_plan(
 	plan->image_size = setup->init_size;
 	plan->kaslr = state->loader->kaslr;
 	plan->base = unpack_choose_physical(state, MAX(setup->init_size, file_size));
-	return plan->base && setup->relocatable && setup->alignment % UNPACK_FIRST == 0;
+	return plan->base && setup->relocatable && setup->alignment % UNPACK_FIRST == 0 &&
+	       setup->pref_address % setup->alignment == 0;
 }
 
-/* What a failed attempt wrote is taken back, at a page granularity that the fallback cannot see. */
-static void unpack_undo(
-	struct loader_state *state, const struct unpack_plan *plan, uint64_t file_size)
+/* Unpacks at plan->base; *ret_delta tells the virtual displacement. What a failed attempt wrote is
+ * taken back. */
+static bool unpack_payload(struct loader_state *state, const struct unpack_plan *plan,
+	const struct unpack_buffer *payload, uint64_t file_size, uint64_t *ret_delta,
+	const char **ret_why)
 {
+	uint64_t gpa = plan->base - UNPACK_FIRST;
 	uint64_t size = MAX(file_size, UNPACK_FIRST + plan->image_size);
+	struct unpack_ram file = {.source = {.read = unpack_read_ram, .size = file_size},
+		.data = unpack_window(state, gpa, size)};
+	const char *format = decompress_format(payload->data, payload->size);
 
-	if (ram_fill(state->layout->ram, plan->base - UNPACK_FIRST, 0, size))
-		log_debug("The memory of a failed attempt was not cleared");
+	*ret_why = "there is no memory in one piece for it";
+	if (!file.data)
+		return false;
+	*ret_why = "the payload is of an unknown format";
+	if (!format)
+		return false;
+	log_debug("Unpacking the kernel (%s)", format);
+	*ret_why = "the payload is corrupt";
+	if (decompress(payload->data, payload->size, file.data, file_size) == (int64_t)file_size &&
+		unpack_file(state, plan, &file, payload, ret_delta, ret_why))
+		return true;
+	memset(file.data, 0, size);
+	return false;
 }
 
-static bool unpack_mapped(struct loader_state *state, const uint8_t *payload, const char **ret_why)
+/*
+ * The payload is read, not mapped: a file that somebody truncates or writes to meanwhile must
+ * neither end this process by SIGBUS nor change under a decompressor that has checked it.
+ */
+static bool unpack_planned(struct loader_state *state, const struct unpack_plan *plan,
+	uint64_t file_size, uint64_t *ret_delta, const char **ret_why)
 {
-	struct unpack_plan plan;
+	const struct linux_setup *setup = &state->loader->setup;
+	struct unpack_buffer payload = {.size = setup->payload_size};
+	bool done = false;
+
+	*ret_why = "its payload cannot be read";
+	payload.data = mmap(NULL, payload.size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (payload.data == MAP_FAILED)
+		return false;
+	if (!fd_pread_full(
+		    state->loader->kernel.fd, payload.data, payload.size, setup->payload_offset))
+		done = unpack_payload(state, plan, &payload, file_size, ret_delta, ret_why);
+	(void)munmap(payload.data, payload.size);
+	return done;
+}
+
+static bool unpack_fresh(struct loader_state *state, uint64_t *ret_delta, struct unpack_plan *plan,
+	const char **ret_why)
+{
 	uint64_t file_size;
-	uint64_t delta = 0;
 
 	*ret_why = "the size of its payload is not known";
-	if (unpack_payload_size(state->loader, payload, &file_size))
+	if (unpack_payload_size(state->loader, &file_size))
 		return false;
-	*ret_why = "there is not enough memory for it";
-	if (!unpack_plan(state, file_size, &plan))
+	*ret_why = "there is not enough memory for it, or its addresses are unusual";
+	if (!unpack_plan(state, file_size, plan))
 		return false;
-	if (!unpack_payload(state, &plan, payload, file_size, &delta, ret_why)) {
-		unpack_undo(state, &plan, file_size);
-		return false;
-	}
-	state->end = plan.base + plan.image_size;
-	state->kaslr_applied = plan.kaslr;
-	log_debug(
-		"Unpacked the kernel on the host (%s): physical %#llx, virtual displacement %#llx",
-		decompress_format(payload, state->loader->setup.payload_size),
-		(unsigned long long)plan.base, (unsigned long long)delta);
-	cache_store(state, &plan, delta);
-	return true;
+	return unpack_planned(state, plan, file_size, ret_delta, ret_why);
 }
 
 bool bzimage_unpack(struct loader_state *state, const char **ret_why)
 {
-	struct loader *loader = state->loader;
-	const struct linux_setup *setup = &loader->setup;
-	uint64_t page = setup->payload_offset & 4095;
-	const uint8_t *map;
-	bool done;
+	auto_close int cache = -1;
+	struct unpack_plan plan;
+	uint64_t delta;
 
 	*ret_why = "its header does not name the payload";
-	if (!setup->payload_offset)
+	if (!state->loader->setup.payload_offset)
 		return false;
-	if (cache_load(state))
+	/* The guest's unpacker knows which memory is left then; its rules are not repeated here. */
+	*ret_why = "its command line says what memory there is";
+	if (state->loader->memory_told)
+		return false;
+	cache = cache_open(state->loader);
+	if (cache_load(state, cache))
 		return true;
-	*ret_why = "the payload cannot be mapped";
-	map = mmap(NULL, setup->payload_size + page, PROT_READ, MAP_PRIVATE | MAP_POPULATE,
-		loader->kernel.fd, (off_t)(setup->payload_offset - page));
-	if (map == MAP_FAILED)
+	if (!unpack_fresh(state, &delta, &plan, ret_why))
 		return false;
-	done = unpack_mapped(state, map + page, ret_why);
-	(void)munmap((void *)(uintptr_t)map, setup->payload_size + page);
-	return done;
+	state->end = plan.base + plan.image_size;
+	state->kaslr_applied = plan.kaslr;
+	log_debug("Unpacked the kernel on the host: physical %#llx, virtual displacement %#llx",
+		(unsigned long long)plan.base, (unsigned long long)delta);
+	cache_store(state, cache, &plan);
+	return true;
 }

@@ -23,8 +23,8 @@ struct unpack_ram {
 
 /* Uniform in 0 .. n - 1; 0 if there is no randomness to be had. */
 uint64_t unpack_random_below(uint64_t n);
-/* Bytes by which the image moves in virtual memory: a multiple of the alignment, 0 without KASLR.
- */
+/* Bytes by which the image moves in virtual memory: a multiple of the alignment, 0 without KASLR or
+ * room. */
 uint64_t unpack_choose_virtual(const struct unpack_plan *plan);
 /* The physical base for an image of `size` bytes; 0: no room. */
 uint64_t unpack_choose_physical(const struct loader_state *state, uint64_t size);
