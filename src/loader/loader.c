@@ -183,7 +183,8 @@ static struct err *loader_put_initramfs(struct loader_state *state)
 		limit = MIN(limit, align_down(loader->setup.initrd_max + 1, 4096));
 	room = limit - MIN(limit, state->layout->low_base);
 	if (size > room)
-		return err_new(ENOMEM, "It has %llu KiB; there are %llu KiB of memory for it",
+		return err_new(ENOMEM,
+			"The initramfs has %llu KiB; there are %llu KiB of memory for it",
 			(unsigned long long)(size >> 10), (unsigned long long)(room >> 10));
 	state->initrd = align_down(limit - size, 4096);
 	state->initrd_size = size;

@@ -340,7 +340,7 @@ static void an_initramfs_limit_in_low_memory_is_refused(void **state)
 
 		store_le32(file.data + LINUX_INITRD_MAX, limits[i]);
 		put_kernel(f, file);
-		start_fails(f, "It has 4 KiB; there are 0 KiB of memory for it");
+		start_fails(f, "The initramfs has 4 KiB; there are 0 KiB of memory for it");
 	}
 }
 
@@ -348,7 +348,8 @@ static void an_initramfs_larger_than_memory_is_refused_by_name(void **state)
 {
 	struct fixture *f = *state;
 	char outer[256];
-	const char *texts[] = {"It has 64513 KiB; there are 64512 KiB of memory for it", outer};
+	const char *texts[] = {
+		"The initramfs has 64513 KiB; there are 64512 KiB of memory for it", outer};
 
 	put_default_kernel(f);
 	put_initramfs(f, 1);
@@ -356,7 +357,7 @@ static void an_initramfs_larger_than_memory_is_refused_by_name(void **state)
 	assert_int_equal(truncate(f->initramfs, (off_t)(GUEST_SIZE - MIB(1) + 1024)), 0);
 	assert_chain(f, texts, 2);
 	assert_int_equal(truncate(f->initramfs, (off_t)GIB(4096)), 0);
-	texts[0] = "It has 4294967296 KiB; there are 64512 KiB of memory for it";
+	texts[0] = "The initramfs has 4294967296 KiB; there are 64512 KiB of memory for it";
 	assert_chain(f, texts, 2);
 	/* It fits, but nothing else does. */
 	assert_int_equal(truncate(f->initramfs, (off_t)(GUEST_SIZE - MIB(1))), 0);
