@@ -62,7 +62,8 @@ struct virtio_pci {
 	uint16_t queue_select;
 	uint32_t device_feature_select, driver_feature_select;
 	uint64_t driver_features;
-	uint64_t bar; /* address while BAR 0 is live, else 0 */
+	bool accepts_unoffered; /* the driver wants bits from 64 on */
+	uint64_t bar;           /* address while BAR 0 is live, else 0 */
 	struct vp_queue queues[VIRTIO_QUEUES_MAX];
 
 	struct thread thread; /* runs loop while active */

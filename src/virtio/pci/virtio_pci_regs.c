@@ -43,6 +43,7 @@ void vp_regs_reset(struct virtio_pci *vp)
 	vp->device_feature_select = 0;
 	vp->driver_feature_select = 0;
 	vp->driver_features = 0;
+	vp->accepts_unoffered = false;
 	for (unsigned int i = 0; i < vp->dev->n_queues; i++) {
 		vp->queues[i] = (struct vp_queue){.size = vp->dev->queue_size,
 			.vector = VP_NO_VECTOR,
@@ -141,6 +142,12 @@ uint64_t vp_regs_read(struct virtio_pci *vp, uint64_t off, unsigned int size)
 
 /* ---- Writes ---- */
 
+static bool vp_features_are_fine(const struct virtio_pci *vp)
+{
+	return !vp->accepts_unoffered && !(vp->driver_features & ~vp_features(vp)) &&
+	       vp->driver_features & VIRTIO_F_VERSION_1;
+}
+
 /* 3.1.1: the driver's steps are taken in order; a step out of order does not happen. */
 static void vp_write_status(struct virtio_pci *vp, uint8_t value)
 {
@@ -155,8 +162,7 @@ static void vp_write_status(struct virtio_pci *vp, uint8_t value)
 	}
 	/* Bits are not cleared but by a reset (2.1.1). */
 	now |= old;
-	if (now & ~old & VP_S_FEATURES_OK && (vp->driver_features & ~vp_features(vp) ||
-						     !(vp->driver_features & VIRTIO_F_VERSION_1)))
+	if (now & ~old & VP_S_FEATURES_OK && !vp_features_are_fine(vp))
 		now &= (uint8_t)~VP_S_FEATURES_OK;
 	if (now & VP_S_DRIVER_OK && !(now & VP_S_FEATURES_OK))
 		now &= (uint8_t)~VP_S_DRIVER_OK;
@@ -176,7 +182,7 @@ static void vp_write_driver_feature(struct virtio_pci *vp, uint32_t value)
 		vp->driver_features = (vp->driver_features & ~(0xffffffffull << (32 * select))) |
 				      (uint64_t)value << (32 * select);
 	else if (value)
-		vp->driver_features |= 1ull << 63; /* beyond what is offered: refuses FEATURES_OK */
+		vp->accepts_unoffered = true;
 }
 
 static uint16_t vp_vector(const struct virtio_pci *vp, uint64_t value)

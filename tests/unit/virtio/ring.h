@@ -18,6 +18,7 @@ struct ring {
 	struct ram *ram;
 	uint16_t size;
 	uint64_t desc, avail, used; /* gpa */
+	struct ram_window avail_window, used_window;
 	uint16_t next_desc;
 	uint16_t avail_idx, used_idx; /* as the driver counts */
 };
@@ -47,8 +48,12 @@ static inline uint64_t ram_get(struct ram *ram, uint64_t gpa, unsigned int size)
 /* A ring of this size at a page of its own, two more behind it. */
 static inline struct ring ring_at(struct ram *ram, uint64_t gpa, uint16_t size)
 {
-	return (struct ring){
+	struct ring r = {
 		.ram = ram, .size = size, .desc = gpa, .avail = gpa + 0x1000, .used = gpa + 0x2000};
+
+	assert_int_equal(ram_window_init(ram, r.avail, 0x1000, 2, &r.avail_window), 0);
+	assert_int_equal(ram_window_init(ram, r.used, 0x1000, 4, &r.used_window), 0);
+	return r;
 }
 
 /* Makes a chain of n pieces available; its head. */
@@ -66,14 +71,16 @@ static inline uint16_t ring_add(struct ring *r, const struct piece *pieces, unsi
 		ram_put(r->ram, at + 14, r->next_desc, 2);
 	}
 	ram_put(r->ram, r->avail + 4 + 2ull * (r->avail_idx % r->size), head, 2);
-	ram_put(r->ram, r->avail + 2, ++r->avail_idx, 2);
+	/* Release: the device's acquire is in virtq_pop(). */
+	ram_window_store16(&r->avail_window, 2, ++r->avail_idx, memory_order_release);
 	return head;
 }
 
 /* Requests that the device has completed and the driver has not taken. */
 static inline unsigned int ring_completed(const struct ring *r)
 {
-	return (uint16_t)(ram_get(r->ram, r->used + 2, 2) - r->used_idx);
+	return (uint16_t)(ram_window_load16(&r->used_window, 2, memory_order_acquire) -
+			  r->used_idx);
 }
 
 /* The next completion, which must be there; its length. */

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A device with two queues behind the real transport and a PCI segment on a fake VM, and the steps
+ * of its driver, which finds the registers by the capabilities. The device completes each request
+ * with 4 bytes, when a gate lets it.
+ */
+#pragma once
+
+#include "ring.h"
+
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "event/loop.h"
+#include "pci/pci_fixture.h"
+#include "virtio/pci/virtio_pci.h"
+
+#define COMMAND_MEMORY 0x2
+#define COMMAND_MASTER 0x4
+#define NO_VECTOR      0xffff
+
+/* Common configuration (4.1.4.3) and its widths. */
+#define DEVICE_FEATURE_SELECT 0x00, 4
+#define DEVICE_FEATURE        0x04, 4
+#define DRIVER_FEATURE_SELECT 0x08, 4
+#define DRIVER_FEATURE        0x0c, 4
+#define CONFIG_VECTOR         0x10, 2
+#define NUM_QUEUES            0x12, 2
+#define STATUS                0x14, 1
+#define GENERATION            0x15, 1
+#define QUEUE_SELECT          0x16, 2
+#define QUEUE_SIZE            0x18, 2
+#define QUEUE_VECTOR          0x1a, 2
+#define QUEUE_ENABLE          0x1c, 2
+#define QUEUE_NOTIFY_OFF      0x1e, 2
+#define QUEUE_DESC            0x20, 8
+#define QUEUE_DRIVER          0x28, 8
+#define QUEUE_DEVICE          0x30, 8
+
+#define S_ACK                 1
+#define S_DRIVER              2
+#define S_DRIVER_OK           4
+#define S_FEATURES_OK         8
+#define S_NEEDS_RESET         0x40
+#define S_FAILED              0x80
+
+#define TOY_FEATURES          0x8000000000000005ull
+#define TOY_QUEUES            2
+#define TOY_QUEUE_SIZE        16
+#define TOY_CONFIG            12
+#define GUEST_RAM             0x100000
+#define BUFFER                0x80000
+
+struct virtio_toy {
+	struct virtio_dev dev;
+	struct virtq_chain chain;
+	_Atomic unsigned int served;
+	unsigned int activations;
+	uint64_t negotiated;
+	_Atomic bool gated; /* each request waits */
+	sem_t entered, gate;
+};
+
+struct machine {
+	struct fixture f;
+	struct ram *ram;
+	struct virtio_toy *toy;
+	struct pci_dev *pci;
+	_Atomic bool level; /* of INTx */
+	uint64_t common, isr, device, notify;
+	uint32_t stride;
+	unsigned int cfg_cap;
+	struct ring rings[TOY_QUEUES];
+	struct log *log;
+	struct log_sink sink;
+	_Atomic unsigned int lines;
+	unsigned int freed; /* toys */
+};
+
+static struct machine m;
+
+/* ---- The device ---- */
+
+static inline uint32_t toy_serve(struct virtio_dev *dev, struct virtq_chain *chain)
+{
+	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
+
+	atomic_fetch_add(&toy->served, 1);
+	if (atomic_load(&toy->gated)) {
+		sem_post(&toy->entered);
+		sem_wait(&toy->gate);
+	}
+	return 4;
+}
+
+static inline void toy_notify(struct virtio_dev *dev, unsigned int q)
+{
+	virtio_dev_serve(dev, q, &container_of(dev, struct virtio_toy, dev)->chain, toy_serve);
+}
+
+static inline void toy_activate(struct virtio_dev *dev)
+{
+	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
+
+	toy->activations++;
+	toy->negotiated = dev->negotiated;
+}
+
+static inline void toy_config_read(
+	struct virtio_dev *dev, unsigned int off, void *data, unsigned int size)
+{
+	assert_true(off + size <= TOY_CONFIG);
+	for (unsigned int i = 0; i < size; i++)
+		((uint8_t *)data)[i] = (uint8_t)(0x10 + off + i);
+}
+
+static inline void toy_free(struct virtio_dev *dev)
+{
+	m.freed++;
+	free(container_of(dev, struct virtio_toy, dev));
+}
+
+static inline struct virtio_toy *toy_create(void)
+{
+	static const struct virtio_dev_ops ops = {.notify = toy_notify,
+		.activate = toy_activate,
+		.config_read = toy_config_read,
+		.free = toy_free};
+	struct virtio_toy *toy = calloc(1, sizeof(*toy));
+
+	toy->dev = (struct virtio_dev){
+		.ops = &ops,
+		.name = "toy",
+		.id = 42,
+		.class_code = 0xff0000,
+		.features = TOY_FEATURES,
+		.n_queues = TOY_QUEUES,
+		.queue_size = TOY_QUEUE_SIZE,
+		.config_size = TOY_CONFIG,
+	};
+	sem_init(&toy->entered, 0, 0);
+	sem_init(&toy->gate, 0, 0);
+	return toy;
+}
+
+/* ---- The machine ---- */
+
+static inline void machine_line_set(struct irq_line *line, bool level)
+{
+	atomic_store(&m.level, level);
+}
+
+static inline void machine_log(
+	struct log_sink *sink, enum log_level level, const char *module, const char *text)
+{
+	atomic_fetch_add(&m.lines, 1);
+}
+
+static inline unsigned int machine_find_caps(void)
+{
+	unsigned int found = 0;
+
+	for (unsigned int cap = cfg_read(&m.f, 0, 0x34) & 0xff; cap;
+		cap = cfg_read(&m.f, 0, cap) >> 8 & 0xff) {
+		uint32_t head = cfg_read(&m.f, 0, cap);
+		uint64_t addr = WINDOW + cfg_read(&m.f, 0, cap + 8);
+
+		if ((head & 0xff) != 0x09)
+			continue;
+		found |= 1u << (head >> 24);
+		if (head >> 24 == 1)
+			m.common = addr;
+		else if (head >> 24 == 2)
+			m.notify = addr;
+		else if (head >> 24 == 3)
+			m.isr = addr;
+		else if (head >> 24 == 4)
+			m.device = addr;
+		else if (head >> 24 == 5)
+			m.cfg_cap = cap;
+		if (head >> 24 == 2)
+			m.stride = cfg_read(&m.f, 0, cap + 16);
+	}
+	return found;
+}
+
+static inline int machine_setup(void **state)
+{
+	static const struct ram_options anon = {.backend = RAM_ANON};
+	struct virtio_pci_options options;
+
+	m = (struct machine){.sink.write = machine_log};
+	assert_ok(log_create("warn", &m.sink, &m.log));
+	log_bind(m.log);
+	assert_ok(fixture_init(&m.f));
+	m.f.line.set = machine_line_set;
+	assert_ok(fixture_start(&m.f));
+	assert_ok(ram_create(&anon, &m.ram));
+	assert_ok(ram_add(m.ram, 0, GUEST_RAM, "guest"));
+	options = (struct virtio_pci_options){.hv = m.f.vm, .ram = m.ram};
+	m.toy = toy_create();
+	assert_ok(virtio_pci_create(&options, &m.toy->dev, &m.pci));
+	assert_ok(pci_segment_add(m.f.segment, m.pci));
+	assert_ok(pci_segment_place(m.f.segment));
+	cfg_write(&m.f, 0, 4, COMMAND_MEMORY | COMMAND_MASTER);
+	assert_int_equal(machine_find_caps(), 0x3e);
+	for (unsigned int i = 0; i < TOY_QUEUES; i++)
+		m.rings[i] = ring_at(m.ram, 0x10000ull * (i + 1), TOY_QUEUE_SIZE);
+	return 0;
+}
+
+static inline int machine_teardown(void **state)
+{
+	device_free(&m.pci->device);
+	assert_int_equal(m.freed, 1);
+	ram_free(m.ram);
+	fixture_deinit(&m.f);
+	log_bind(NULL);
+	log_free(m.log);
+	return 0;
+}
+
+/* ---- The driver ---- */
+
+static inline uint64_t get(unsigned int reg, unsigned int size)
+{
+	return bus_read(m.f.mmio, m.common + reg, size);
+}
+
+static inline void set_reg(unsigned int reg, unsigned int size, uint64_t value)
+{
+	bus_write(m.f.mmio, m.common + reg, size, value);
+}
+/* set(STATUS, value): the register's name stands for its offset and width. */
+#define set(...) set_reg(__VA_ARGS__)
+
+static inline uint64_t device_features(void)
+{
+	uint64_t features;
+
+	set(DEVICE_FEATURE_SELECT, 1);
+	features = get(DEVICE_FEATURE) << 32;
+	set(DEVICE_FEATURE_SELECT, 0);
+	return features | get(DEVICE_FEATURE);
+}
+
+static inline void accept_features(uint64_t features)
+{
+	set(DRIVER_FEATURE_SELECT, 0);
+	set(DRIVER_FEATURE, (uint32_t)features);
+	set(DRIVER_FEATURE_SELECT, 1);
+	set(DRIVER_FEATURE, features >> 32);
+}
+
+/* Up to FEATURES_OK; the status. */
+static inline uint64_t negotiate(uint64_t features)
+{
+	set(STATUS, 0);
+	set(STATUS, S_ACK);
+	set(STATUS, S_ACK | S_DRIVER);
+	accept_features(features);
+	set(STATUS, S_ACK | S_DRIVER | S_FEATURES_OK);
+	return get(STATUS);
+}
+
+static inline void set_up_queue(unsigned int q)
+{
+	struct ring *ring = &m.rings[q];
+
+	ring->avail_idx = ring->used_idx = 0;
+	assert_int_equal(ram_fill(m.ram, ring->desc, 0, 0x3000), 0);
+	set(QUEUE_SELECT, q);
+	set(QUEUE_SIZE, ring->size);
+	set(QUEUE_VECTOR, q + 1);
+	set(QUEUE_DESC, ring->desc);
+	set(QUEUE_DRIVER, ring->avail);
+	set(QUEUE_DEVICE, ring->used);
+	set(QUEUE_ENABLE, 1);
+}
+
+/* All of it: the device is active. */
+static inline void start(void)
+{
+	assert_int_equal(negotiate(VIRTIO_F_VERSION_1), S_ACK | S_DRIVER | S_FEATURES_OK);
+	set(CONFIG_VECTOR, 0);
+	for (unsigned int q = 0; q < TOY_QUEUES; q++)
+		set_up_queue(q);
+	set(STATUS, S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
+}
+
+static inline void add(unsigned int q, unsigned int n)
+{
+	const struct piece piece = {BUFFER, 4, RING_WRITE};
+
+	while (n--)
+		(void)ring_add(&m.rings[q], &piece, 1);
+}
+
+static inline uint64_t doorbell(unsigned int q)
+{
+	return m.notify + (uint64_t)q * m.stride;
+}
+
+static inline void kick(unsigned int q)
+{
+	bus_write(m.f.mmio, doorbell(q), 2, q);
+}
+
+#define eventually(condition)                                                                      \
+	do {                                                                                       \
+		uint64_t deadline_ = loop_now_ns() + 20000000000ull;                               \
+		while (!(condition) && loop_now_ns() < deadline_)                                  \
+			sched_yield();                                                             \
+		assert_true(condition);                                                            \
+	} while (0)
+
+/* The device serves n requests of queue q, and they are taken. */
+static inline void serve(unsigned int q, unsigned int n)
+{
+	add(q, n);
+	kick(q);
+	eventually(ring_completed(&m.rings[q]) == n);
+	m.rings[q].used_idx = (uint16_t)(m.rings[q].used_idx + n);
+}
+
+#define MACHINE_TEST(name) cmocka_unit_test_setup_teardown(name, machine_setup, machine_teardown)
