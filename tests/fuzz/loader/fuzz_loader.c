@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole kernels, bzImage and ELF, into a guest of 24 MiB: any file loads or is refused.
+ * Whole kernels, bzImage and ELF, into a guest of 24 MiB: any file loads or is refused. The bits of
+ * the first byte: 0 PVH, 1 an initramfs (the same file), 2 nokaslr.
  */
 #include <stdio.h>
 #include <sys/mman.h>
@@ -49,6 +50,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	options.kernel = path;
 	options.pvh = data[0] & 1;
+	options.initramfs = data[0] & 2 ? path : NULL;
+	if (data[0] & 4)
+		options.cmdline = "nokaslr";
 	err = loader_open(&options, &loader);
 	if (!err) {
 		fuzz_load(loader);
