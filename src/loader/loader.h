@@ -13,6 +13,10 @@
  * unusual about an image (format, sizes, relocations, room) makes it fall back to the guest's own
  * unpacker, with the reason in the log at debug level.
  *
+ * Files are mapped where guest RAM allows (ram_map_file()): one that is written to in place while
+ * the guest runs changes what the guest has not touched yet, and one that is truncated ends the
+ * guest. Replacing a file by rename, as installers do, is fine.
+ *
  * An optional cache directory keeps the unpacked form, so that a later start maps its pages
  * instead.
  */

@@ -29,6 +29,7 @@
 #define UNPACK_IMAGE_SPACE GIB(1)                /* KERNEL_IMAGE_SIZE: virtual room above it */
 #define UNPACK_FIRST       MIB(2) /* file offset of the first segment in all that ld makes for x86-64 */
 #define UNPACK_SIZE_MAX    GIB(1)
+#define UNPACK_PAYLOAD_MAX MIB(128) /* of our own memory, for a moment */
 
 /* The compressed payload in memory of our own. */
 struct unpack_buffer {
@@ -96,7 +97,7 @@ static int unpack_payload_size(const struct loader *loader, uint64_t *ret_size)
 	const struct linux_setup *setup = &loader->setup;
 	uint8_t last[4];
 
-	if (setup->payload_size < 16 ||
+	if (setup->payload_size < 16 || setup->payload_size > UNPACK_PAYLOAD_MAX ||
 		fd_pread_full(loader->kernel.fd, last, sizeof(last),
 			setup->payload_offset + setup->payload_size - sizeof(last)))
 		return -EINVAL;
@@ -315,7 +316,7 @@ static bool unpack_fresh(struct loader_state *state, uint64_t *ret_delta, struct
 {
 	uint64_t file_size;
 
-	*ret_why = "the size of its payload is not known";
+	*ret_why = "the size of its payload is not known or not sane";
 	if (unpack_payload_size(state->loader, &file_size))
 		return false;
 	*ret_why = "there is not enough memory for it, or its addresses are unusual";

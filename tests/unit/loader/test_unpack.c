@@ -339,6 +339,26 @@ static void a_table_larger_than_its_payload_leaves_it_to_the_guest(void **state)
 	free(words);
 }
 
+/* The compressed payload is held in memory of ours, and a file may be large and sparse. */
+static void a_payload_larger_than_any_kernel_s_leaves_it_to_the_guest(void **state)
+{
+	struct fixture *f = *state;
+	struct blob file = good();
+	uint64_t length = MIB(128) + 16;
+	uint8_t last[4];
+	int fd;
+
+	store_le32(file.data + LINUX_PAYLOAD_LENGTH, (uint32_t)length);
+	put_kernel(f, file);
+	store_le32(last, VMLINUX_SIZE + sizeof(three_lists));
+	fd = open(f->kernel, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(fd_pwrite_full(fd, last, 4, SETUP_SIZE + PAYLOAD_AT + length - 4), 0);
+	close(fd);
+	make_ram(f, RAM_ANON, MIB(256));
+	start(f);
+	assert_int_equal(f->entry.rip, PREF + 0x200);
+}
+
 /* ---- Memory ---- */
 
 static void a_relocatable_kernel_takes_what_memory_there_is(void **state)
@@ -432,6 +452,7 @@ int main(void)
 		FIXTURE_TEST(an_unusual_vmlinux_leaves_it_to_the_guest),
 		FIXTURE_TEST(relocations_out_of_range_leave_it_to_the_guest_unless_nokaslr),
 		FIXTURE_TEST(a_table_larger_than_its_payload_leaves_it_to_the_guest),
+		FIXTURE_TEST(a_payload_larger_than_any_kernel_s_leaves_it_to_the_guest),
 		FIXTURE_TEST(a_relocatable_kernel_takes_what_memory_there_is),
 		FIXTURE_TEST(a_fixed_kernel_loads_at_its_address_or_not_at_all),
 		FIXTURE_TEST(the_unpacked_kernel_stays_below_the_initramfs),
