@@ -202,12 +202,14 @@ static void vm_open_gate(struct vm *vm)
 		vcpus_open(vm->vcpus);
 }
 
-/* All vCPUs are at the gate. */
+/*
+ * All vCPUs are at the gate. The time after a pressed power button runs on: it is for a power-off,
+ * and a guest that resets instead, perhaps for ever, has not done that.
+ */
 static struct err *vm_reboot(struct vm *vm)
 {
 	struct err *err;
 
-	loop_timer_cancel(&vm->button_timer);
 	board_quiesce(vm->board);
 	err = board_reset(vm->board);
 	for (unsigned int i = 0; !err && i < vcpus_count(vm->vcpus); i++)

@@ -273,6 +273,20 @@ static void test_an_ignored_power_button_ends_the_vm_in_time(void **state)
 	machine_free(&m);
 }
 
+static void test_a_reset_is_no_answer_to_the_power_button(void **state)
+{
+	static const char *const options[] = {"power-button-timeout", "1", NULL};
+	struct machine m;
+
+	machine_create(&m, 2, options);
+	assert_ok(vm_boot(m.vm));
+	assert_ok(vm_power_button(m.vm));
+	machine_reset(&m, 1);
+	machine_await_resets(&m, 1, 1);
+	machine_expect_end(&m, VM_END_STOPPED);
+	machine_free(&m);
+}
+
 /* ---- Resets ---- */
 
 static void test_a_reset_gives_the_guest_a_new_machine(void **state)
@@ -527,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_a_guest_that_cannot_be_reset_ends_the_vm),
 		cmocka_unit_test(test_a_reset_without_reboot_is_an_end),
 		cmocka_unit_test(test_an_ignored_power_button_ends_the_vm_in_time),
+		cmocka_unit_test(test_a_reset_is_no_answer_to_the_power_button),
 		cmocka_unit_test(test_a_reset_gives_the_guest_a_new_machine),
 		cmocka_unit_test(test_a_reset_answers_those_that_come_while_it_stops_the_vcpus),
 		cmocka_unit_test(test_an_end_comes_before_a_reset),
