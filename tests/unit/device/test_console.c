@@ -4,8 +4,12 @@
  */
 #include "console_fixture.h"
 
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
+
+#include "base/thread.h"
 
 #define RING 32768u
 
@@ -214,6 +218,47 @@ static void test_a_reader_that_never_reads_does_not_hold_the_end(void **state)
 	close(reader);
 }
 
+struct writer {
+	struct thread thread;
+	struct host *host;
+	_Atomic bool done;
+};
+
+#define WRITER_BYTES 300000u
+
+/* As a vCPU does that polls THRE. */
+static void writer_run(struct thread *thread)
+{
+	struct writer *w = container_of(thread, struct writer, thread);
+
+	for (unsigned int i = 0; i < WRITER_BYTES; i++) {
+		while (!console_put(w->host->console, (uint8_t)(i % 251)))
+			sched_yield();
+	}
+	atomic_store(&w->done, true);
+}
+
+static bool is_all_written(struct host *h)
+{
+	return file_size(h) == WRITER_BYTES;
+}
+
+static void test_a_vcpu_and_the_loop_lose_nothing_between_them(void **state)
+{
+	static char text[WRITER_BYTES + 1];
+	struct host *h = *state;
+	struct writer w = {.thread = {.name = "vcpu0", .run = writer_run}, .host = h};
+
+	assert_ok(host_open(h, CONSOLE_LOG, h->path));
+	assert_ok(thread_start(&w.thread));
+	run_until(h, is_all_written);
+	thread_join(&w.thread);
+	assert_true(w.done);
+	assert_int_equal(read_file(h, text, sizeof(text)), WRITER_BYTES);
+	for (unsigned int i = 0; i < WRITER_BYTES; i++)
+		assert_int_equal((uint8_t)text[i], i % 251);
+}
+
 static void test_null_drops_everything_without_a_word(void **state)
 {
 	struct host *h = *state;
@@ -240,6 +285,7 @@ int main(void)
 		CONSOLE_TEST(test_a_log_whose_reader_goes_is_closed_with_one_line),
 		CONSOLE_TEST(test_a_slow_reader_makes_the_guest_wait_and_loses_nothing),
 		CONSOLE_TEST(test_a_reader_that_never_reads_does_not_hold_the_end),
+		CONSOLE_TEST(test_a_vcpu_and_the_loop_lose_nothing_between_them),
 		CONSOLE_TEST(test_null_drops_everything_without_a_word),
 	};
 

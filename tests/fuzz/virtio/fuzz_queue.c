@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The queue walker and the block device's requests, without threads: descriptors and ring indices
+ * as the input says, then the device serves. Whatever it is handed lies in guest RAM, and each
+ * notify ends. Records of 16 bytes: operation, queue entry, value, address, length, flags, next.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/endian.h"
+#include "virtio/dev/blk.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define QUEUE_RAM   0x8000u /* twice: two regions side by side */
+#define QUEUE_DESC  0x0000u
+#define QUEUE_AVAIL 0x2000u
+#define QUEUE_USED  0x3000u
+#define QUEUE_TABLE 0x4000u /* of indirect descriptors */
+#define QUEUE_DISK  0x10000u
+
+struct queue_fuzz {
+	struct block_dev block;
+	struct virtio_transport transport;
+	struct ram *ram;
+	struct virtio_dev *dev;
+	uint16_t size;
+	bool again;
+};
+
+static struct queue_fuzz fuzz;
+
+static void queue_check(const struct iovec *iov, int n, uint64_t off)
+{
+	const struct ram_region *regions;
+	size_t n_regions = ram_regions(fuzz.ram, &regions);
+
+	for (int i = 0; i < n; i++) {
+		const uint8_t *p = iov[i].iov_base;
+		bool inside = false;
+
+		for (size_t r = 0; r < n_regions; r++)
+			inside |= p >= regions[r].hva && range_fits((uint64_t)(p - regions[r].hva),
+								 iov[i].iov_len, regions[r].size);
+		if (!inside || !range_fits(off, iov[i].iov_len, QUEUE_DISK))
+			abort();
+		off += iov[i].iov_len;
+	}
+}
+
+static int queue_preadv(struct block_dev *dev, const struct iovec *iov, int n, uint64_t off)
+{
+	queue_check(iov, n, off);
+	for (int i = 0; i < n; i++)
+		memset(iov[i].iov_base, (int)(off & 0xff), iov[i].iov_len);
+	return off & 512 ? -5 : 0;
+}
+
+static int queue_pwritev(struct block_dev *dev, const struct iovec *iov, int n, uint64_t off)
+{
+	queue_check(iov, n, off);
+	return 0;
+}
+
+static int queue_flush(struct block_dev *dev)
+{
+	return 0;
+}
+
+static void queue_free(struct block_dev *dev)
+{
+}
+
+static void queue_signal(struct virtio_transport *transport, unsigned int q)
+{
+}
+
+static void queue_again(struct virtio_transport *transport, unsigned int q)
+{
+	fuzz.again = true;
+}
+
+static void queue_needs_reset(struct virtio_transport *transport)
+{
+	if (!fuzz.dev->queues[0].broken)
+		abort();
+}
+
+static void queue_create(uint8_t flags)
+{
+	static const struct block_ops ops = {.preadv = queue_preadv,
+		.pwritev = queue_pwritev,
+		.flush = queue_flush,
+		.free = queue_free};
+	static const struct ram_options anon = {.backend = RAM_ANON};
+	struct virtio_blk_options options = {.name = "fuzz", .block = &fuzz.block};
+	struct virtq_layout layout = {.desc = QUEUE_DESC,
+		.driver = QUEUE_AVAIL,
+		.device = QUEUE_USED,
+		.event_idx = flags & 1,
+		.indirect = flags & 2};
+
+	fuzz = (struct queue_fuzz){.block = {.ops = &ops, .size = QUEUE_DISK, .block_size = 512},
+		.transport = {.signal = queue_signal,
+			.again = queue_again,
+			.needs_reset = queue_needs_reset},
+		.size = (uint16_t)(1u << (flags >> 2) % 9)};
+	layout.size = fuzz.size;
+	err_free(ram_create(&anon, &fuzz.ram));
+	err_free(ram_add(fuzz.ram, 0, QUEUE_RAM, "low"));
+	err_free(ram_add(fuzz.ram, QUEUE_RAM, QUEUE_RAM, "high"));
+	err_free(virtio_blk_create(&options, &fuzz.dev));
+	fuzz.dev->transport = &fuzz.transport;
+	if (virtq_init(&fuzz.dev->queues[0], fuzz.ram, &layout))
+		abort();
+}
+
+static void queue_put(uint64_t gpa, const void *data, size_t len)
+{
+	if (ram_write(fuzz.ram, gpa % (2 * QUEUE_RAM - len), data, len))
+		abort();
+}
+
+static void queue_step(const uint8_t *r)
+{
+	uint8_t desc[16];
+
+	store_le64(desc, load_le32(r + 4));
+	memcpy(desc + 8, r + 8, 8);
+	switch (r[0] % 6) {
+	case 0:
+		queue_put(QUEUE_DESC + 16u * r[1], desc, sizeof(desc));
+		break;
+	case 1:
+		queue_put(QUEUE_TABLE + 16u * r[1], desc, sizeof(desc));
+		break;
+	case 2: /* a head */
+		queue_put(QUEUE_AVAIL + 4 + 2u * (r[1] % fuzz.size), r + 2, 2);
+		break;
+	case 3: /* avail flags, idx */
+		queue_put(QUEUE_AVAIL, r + 4, 4);
+		break;
+	case 4:
+		queue_put(load_le32(r + 4), r + 8, 8);
+		break;
+	default:
+		fuzz.again = false;
+		fuzz.dev->ops->notify(fuzz.dev, 0);
+		if (fuzz.again)
+			fuzz.dev->ops->notify(fuzz.dev, 0);
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (!size)
+		return 0;
+	queue_create(data[0]);
+	for (size_t i = 1; i + 16 <= size && i < 16 * 256; i += 16)
+		queue_step(data + i);
+	fuzz.dev->ops->notify(fuzz.dev, 0);
+	fuzz.dev->ops->free(fuzz.dev);
+	ram_free(fuzz.ram);
+	return 0;
+}
