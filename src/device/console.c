@@ -346,15 +346,21 @@ void console_attach(struct console *console)
 	console_wait(console);
 }
 
+/* Neither input nor output is served any more; the descriptors stay. */
+static void console_leave_loop(struct console *console)
+{
+	loop_remove(&console->in);
+	loop_remove(&console->out);
+	console->is_attached = false;
+	console->in_unpollable = false;
+}
+
 void console_detach(struct console *console)
 {
 	int in = console->in.fd;
 	int out = console->out.fd;
 
-	loop_remove(&console->in);
-	loop_remove(&console->out);
-	console->is_attached = false;
-	console->in_unpollable = false;
+	console_leave_loop(console);
 	console->in.fd = -1;
 	console->out.fd = -1;
 	if (in > STDERR_FILENO)
@@ -454,6 +460,7 @@ void console_close(struct console *console)
 		(void)poll(&pfd, 1, (int)((deadline - now) / 1000000) + 1);
 	}
 	loop_timer_cancel(&console->flush_timer);
+	console_leave_loop(console);
 	console_restore_terminal(console);
 }
 

@@ -62,7 +62,10 @@ bool must_check console_put(struct console *console, uint8_t byte);
 /* The device has room for input again. [any] */
 void console_input_wanted(struct console *console);
 
-/* Writes out what is queued, for at most a second, and puts the terminal back. May be repeated. */
+/*
+ * Writes out what is queued, for at most a second, leaves further input to others, and puts the
+ * terminal back. May be repeated.
+ */
 void console_close(struct console *console);
 /* Only the terminal, for handlers of fatal signals: async-signal-safe. */
 void console_restore_terminal(const struct console *console);

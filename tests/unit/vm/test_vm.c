@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 
 static bool has_ended(const struct vm *vm)
 {
@@ -203,6 +204,32 @@ static void test_nothing_is_written_after_the_end(void **state)
 {
 	expect_no_output_after_the_end(true);
 	expect_no_output_after_the_end(false);
+}
+
+/* Whoever keeps a VM that has ended gets what is typed from then on. */
+static void test_no_input_is_taken_after_the_end(void **state)
+{
+	static const char *const options[] = {"console", "stdio", NULL};
+	struct machine m;
+	int in = dup(STDIN_FILENO);
+	int n = 0;
+	int pipes[2];
+
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_int_equal(dup2(pipes[0], STDIN_FILENO), STDIN_FILENO);
+	machine_create(&m, 1, options);
+	assert_ok(vm_boot(m.vm));
+	machine_power_off(&m, 0);
+	machine_expect_end(&m, VM_END_POWER_OFF);
+	assert_int_equal(write(pipes[1], "ls\n", 3), 3);
+	usleep(20000);
+	assert_int_equal(ioctl(pipes[0], FIONREAD, &n), 0);
+	machine_free(&m);
+	assert_int_equal(n, 3);
+	dup2(in, STDIN_FILENO);
+	close(in);
+	close(pipes[0]);
+	close(pipes[1]);
 }
 
 static void expect_error(struct machine *m, const char *part)
@@ -536,6 +563,7 @@ int main(void)
 		cmocka_unit_test(test_a_triple_fault_ends_the_vm),
 		cmocka_unit_test(test_events_of_the_hypervisor_end_the_vm),
 		cmocka_unit_test(test_nothing_is_written_after_the_end),
+		cmocka_unit_test(test_no_input_is_taken_after_the_end),
 		cmocka_unit_test(test_an_exit_that_cannot_be_handled_ends_the_vm),
 		cmocka_unit_test(test_a_hypervisor_that_fails_ends_the_vm),
 		cmocka_unit_test(test_a_guest_that_cannot_be_reset_ends_the_vm),
