@@ -297,13 +297,17 @@ static inline uint64_t guest_le(const struct fixture *f, uint64_t gpa, unsigned 
 /* Guest memory [gpa, gpa + len) holds one byte's value throughout. */
 static inline bool guest_is(const struct fixture *f, uint64_t gpa, uint64_t len, uint8_t byte)
 {
-	uint8_t *bytes = malloc(len + !len);
+	static uint8_t bytes[65536];
+	static uint8_t expected[sizeof(bytes)];
 	bool same = true;
 
-	assert_int_equal(ram_read(f->ram, gpa, bytes, len), 0);
-	for (uint64_t i = 0; i < len && same; i++)
-		same = bytes[i] == byte;
-	free(bytes);
+	memset(expected, byte, sizeof(expected));
+	for (uint64_t at = 0; at < len && same; at += sizeof(bytes)) {
+		size_t n = MIN(len - at, (uint64_t)sizeof(bytes));
+
+		assert_int_equal(ram_read(f->ram, gpa + at, bytes, n), 0);
+		same = !memcmp(bytes, expected, n);
+	}
 	return same;
 }
 
