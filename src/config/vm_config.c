@@ -58,9 +58,8 @@ struct err *vm_config_finish(struct vm_config_builder *builder, struct vm_config
 	if (err)
 		return err;
 	*ret_config = builder->config;
-	builder->config = (struct vm_config){0};
-	builder->ready = false;
-	builder->seen = 0;
+	config_objects_deinit(&builder->objects);
+	*builder = (struct vm_config_builder){0};
 	return NULL;
 }
 

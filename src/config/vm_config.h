@@ -105,7 +105,7 @@ struct err *must_check vm_config_set_json(struct vm_config_builder *builder, con
 struct err *must_check vm_config_get_json(struct vm_config_builder *builder, char **ret_json);
 /* vm_config_validate() of what is there so far. */
 struct err *must_check vm_config_check(struct vm_config_builder *builder);
-/* Moves the finished configuration out. */
+/* Moves the finished configuration out; the builder is as new. */
 struct err *must_check vm_config_finish(
 	struct vm_config_builder *builder, struct vm_config *ret_config);
 void vm_config_builder_deinit(struct vm_config_builder *builder);

@@ -333,6 +333,81 @@ static void test_two_vms_do_not_mix(void **state)
 		tiny_kernel_free(&kernels[i]);
 }
 
+/* One specification after another, objects included. */
+static void test_a_specification_is_empty_afterwards(void **state)
+{
+	struct alioth_spec *spec = alioth_spec_create();
+	struct tiny_kernel kernel;
+
+	guest_need_kvm();
+	lib_kernel(&kernel, guest_power_off);
+	for (int i = 0; i < 2; i++) {
+		struct alioth_vm *vm = NULL;
+
+		assert_alioth_ok(alioth_spec_set(spec, "kernel", kernel.path));
+		assert_alioth_ok(alioth_spec_set(spec, "object", "id_size,size=4M"));
+		assert_alioth_ok(alioth_spec_set(spec, "memory", "id_size"));
+		assert_alioth_ok(alioth_spec_set(spec, "console", "null"));
+		assert_alioth_ok(alioth_vm_create(spec, NULL, &vm));
+		alioth_vm_free(vm);
+	}
+	assert_alioth_err(alioth_spec_check(spec), 0, "No kernel");
+	alioth_spec_free(spec);
+	tiny_kernel_free(&kernel);
+}
+
+struct owner {
+	pthread_t thread;
+	const struct tiny_kernel *kernel;
+	unsigned int ended;
+};
+
+static void *owner_run(void *arg)
+{
+	struct owner *owner = arg;
+
+	for (int i = 0; i < 10; i++) {
+		struct alioth_spec *spec = alioth_spec_create();
+		enum alioth_end_cause end = ALIOTH_END_ERROR;
+		struct alioth_vm *vm = NULL;
+		struct alioth_error *error = alioth_spec_set(spec, "kernel", owner->kernel->path);
+
+		if (!error)
+			error = alioth_spec_set_json(spec,
+				"{\"memory\": {\"size\": \"4M\"}, \"cpu\": {\"count\": 2},"
+				" \"console\": {\"kind\": \"null\"}}");
+		if (!error)
+			error = alioth_vm_create(spec, NULL, &vm);
+		if (!error)
+			error = alioth_vm_boot(vm);
+		if (!error)
+			error = alioth_vm_wait(vm, 20000, &end);
+		owner->ended += !error && end == ALIOTH_END_POWER_OFF;
+		alioth_error_free(error);
+		alioth_vm_free(vm);
+		alioth_spec_free(spec);
+	}
+	return NULL;
+}
+
+static void test_threads_have_vms_of_their_own(void **state)
+{
+	struct tiny_kernel kernel;
+	struct owner owners[4];
+
+	guest_need_kvm();
+	lib_kernel(&kernel, guest_power_off);
+	for (int i = 0; i < 4; i++) {
+		owners[i] = (struct owner){.kernel = &kernel};
+		assert_int_equal(pthread_create(&owners[i].thread, NULL, owner_run, &owners[i]), 0);
+	}
+	for (int i = 0; i < 4; i++) {
+		pthread_join(owners[i].thread, NULL);
+		assert_int_equal(owners[i].ended, 10);
+	}
+	tiny_kernel_free(&kernel);
+}
+
 /* ---- What the library leaves alone ---- */
 
 /* Entries of a directory of /proc/self; `inherited`: descriptors that a program would inherit. */
@@ -506,6 +581,8 @@ int main(void)
 		cmocka_unit_test(test_a_guest_that_resets_for_ever_can_be_stopped),
 		cmocka_unit_test(test_text_and_json_make_the_same_vm),
 		cmocka_unit_test(test_two_vms_do_not_mix),
+		cmocka_unit_test(test_a_specification_is_empty_afterwards),
+		cmocka_unit_test(test_threads_have_vms_of_their_own),
 		cmocka_unit_test(test_a_vm_leaves_nothing_behind),
 		cmocka_unit_test(test_nothing_is_printed),
 		cmocka_unit_test(test_the_terminal_is_put_back),
