@@ -248,6 +248,8 @@ static void console_lose(struct console *console)
 		console->backend->lost(console);
 	if (console->out_waits)
 		console_flush_or_wait(console);
+	else
+		console_wait(console);
 }
 
 /*

@@ -16,11 +16,24 @@
 #include "base/alloc.h"
 #include "base/log.h"
 
+/* What the client sent before it left is still there for the guest, until another one comes. */
 static void socket_lost(struct console *console)
 {
 	log_info("socket console: the client has left");
-	console_detach(console);
+	if (console->in_eof)
+		console_detach(console);
+	console->out.fd = -1;
 	(void)loop_modify(&console->listener, EPOLLIN);
+}
+
+static void socket_drop_rest(struct console *console)
+{
+	uint8_t byte;
+
+	if (console->in.fd >= 0 && recv(console->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+		log_guest(&console->limit, "socket console: input of a client that has left is "
+					   "dropped for the next one");
+	console_detach(console);
 }
 
 static void socket_close(struct console *console)
@@ -43,6 +56,7 @@ static void socket_on_client(struct loop_fd *source, uint32_t events)
 	if (fd < 0)
 		return;
 	log_info("socket console: a client has come");
+	socket_drop_rest(console);
 	console->in.fd = fd;
 	console->out.fd = fd;
 	console_attach(console);

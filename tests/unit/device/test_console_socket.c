@@ -146,6 +146,47 @@ static void test_a_client_that_goes_while_the_guest_does_not_read_makes_room(voi
 	close(client);
 }
 
+static bool got_more(struct host *h)
+{
+	h->limit = MIN(h->got_len + 16, sizeof(h->got)); /* a FIFO's worth */
+	console_input_wanted(h->console);
+	return h->got_len == 3000;
+}
+
+/* As `socat -u FILE UNIX-CONNECT:...` does. */
+static void test_what_a_client_sent_before_it_left_arrives(void **state)
+{
+	struct host *h = *state;
+	char text[3001];
+	int client;
+
+	for (unsigned int i = 0; i < 3000; i++)
+		text[i] = (char)('a' + i % 26);
+	text[3000] = 0;
+	h->limit = 1;
+	assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+	client = dial(h);
+	say(client, text);
+	close(client);
+	run_for_a_moment(h);
+	put(h, "echo");
+	run_until(h, got_more);
+	assert_memory_equal(h->got, text, 3000);
+	assert_int_equal(h->lines, 1); /* of the output */
+	client = dial(h);
+	say(client, text);
+	h->limit = 3001;
+	run_for_a_moment(h);
+	close(client);
+	run_for_a_moment(h);
+	h->lines = 0;
+	client = dial(h);
+	run_for_a_moment(h);
+	assert_int_equal(h->lines, 1);
+	assert_non_null(strstr(h->line, "dropped for the next one"));
+	close(client);
+}
+
 static size_t fill(struct host *h)
 {
 	size_t total = 0;
@@ -240,6 +281,7 @@ int main(void)
 		SOCKET_TEST(test_output_without_client_is_dropped_with_one_line),
 		SOCKET_TEST(test_a_client_that_has_said_all_still_hears),
 		SOCKET_TEST(test_a_client_that_goes_while_the_guest_does_not_read_makes_room),
+		SOCKET_TEST(test_what_a_client_sent_before_it_left_arrives),
 		SOCKET_TEST(test_a_silent_client_makes_the_guest_wait_and_loses_nothing),
 		SOCKET_TEST(test_a_client_that_vanishes_frees_a_guest_that_waits),
 		SOCKET_TEST(test_a_left_over_socket_is_replaced_and_nothing_else),
