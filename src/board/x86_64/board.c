@@ -13,6 +13,7 @@
 #include "arch/x86_64/msr.h"
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/overflow.h"
 #include "hv/hv_x86.h"
 
 /* ---- Creation ---- */
@@ -108,7 +109,8 @@ static struct err *board_create_cpuid(struct board *board)
 static struct err *board_check_limits(const struct board *board)
 {
 	const struct hv_caps *caps = hv_vm_caps(board->hv);
-	uint64_t end = X86_RAM_HIGH_BASE + board->config->memory.size;
+	uint64_t size = board->config->memory.size;
+	uint64_t end;
 
 	if (board->config->cpu.count > caps->max_vcpus)
 		return err_new(ENOSPC, "%u vCPUs; this host allows %u", board->config->cpu.count,
@@ -117,10 +119,11 @@ static struct err *board_check_limits(const struct board *board)
 		return err_new(ENOSPC,
 			"The topology needs APIC id %u; this host allows ids below %u",
 			x86_topology_max_apic_id(&board->topology), caps->max_vcpu_ids);
-	if (board->phys_bits < 64 && end >> board->phys_bits)
+	if (add_overflows(X86_RAM_HIGH_BASE, size - MIN(size, (uint64_t)X86_RAM_LOW_END), &end) ||
+		(board->phys_bits < 64 && (end - 1) >> board->phys_bits))
 		return err_new(ENOSPC,
 			"%llu MiB of memory need more than the guest's %u address bits",
-			(unsigned long long)(board->config->memory.size >> 20), board->phys_bits);
+			(unsigned long long)(size >> 20), board->phys_bits);
 	return NULL;
 }
 

@@ -101,13 +101,15 @@ static inline void machine_on_log(
 		m->crashes++;
 }
 
-/* `options`: pairs of an option and its value, the console first, NULL at the end; may be NULL. */
+/* `options`: pairs of an option and its value, NULL at the end; may be NULL. */
 static inline struct err *must_check machine_try(
 	struct machine *m, unsigned int n_vcpus, const char *const *options)
 {
 	static const uint8_t code[] = {0xf4, 0xeb, 0xfd};
 	struct vm_config_builder builder = {0};
 	struct vm_config config = {0};
+	bool has_console = false;
+	bool has_memory = false;
 	char cpu[32];
 	struct err *err;
 
@@ -119,11 +121,15 @@ static inline struct err *must_check machine_try(
 	(void)snprintf(cpu, sizeof(cpu), "count=%u", n_vcpus);
 	assert_ok(vm_config_set(&builder, "kernel", m->kernel.path));
 	assert_ok(vm_config_set(&builder, "cpu", cpu));
-	assert_ok(vm_config_set(&builder, "memory", "size=4M"));
-	if (!options || strcmp(options[0], "console"))
-		assert_ok(vm_config_set(&builder, "console", "null"));
-	for (; options && *options; options += 2)
+	for (; options && *options; options += 2) {
+		has_console |= !strcmp(options[0], "console");
+		has_memory |= !strcmp(options[0], "memory");
 		assert_ok(vm_config_set(&builder, options[0], options[1]));
+	}
+	if (!has_console)
+		assert_ok(vm_config_set(&builder, "console", "null"));
+	if (!has_memory)
+		assert_ok(vm_config_set(&builder, "memory", "size=4M"));
 	assert_ok(vm_config_finish(&builder, &config));
 	err = vm_create(&config, &m->vm);
 	vm_config_deinit(&config);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine as the guest and the host see it, on the fake hypervisor: limits of the host, memory,
+ * what a reboot makes anew.
+ */
+#include "vm/machine.h"
+
+/* ---- Limits ---- */
+
+static void expect_refused(unsigned int n_vcpus, const char *memory, const char *part)
+{
+	const char *const options[] = {"memory", memory, NULL};
+	struct machine m;
+
+	assert_err(machine_try(&m, n_vcpus, memory ? options : NULL), part);
+	assert_null(m.vm);
+	machine_free(&m);
+}
+
+static void test_more_vcpus_than_the_host_has_are_refused(void **state)
+{
+	expect_refused(1025, NULL, "this host allows 1024");
+}
+
+static void test_more_memory_than_addresses_is_refused(void **state)
+{
+	expect_refused(1, "size=256T", "address bits");
+	expect_refused(1, "size=0xfffffffffffff000", "address bits");
+}
+
+/* ---- Memory ---- */
+
+static void test_memory_is_below_and_above_the_hole(void **state)
+{
+	static const char *const options[] = {"memory", "size=2052M", NULL};
+	struct hv_fake_map map;
+	struct machine m;
+
+	machine_create(&m, 1, options);
+	assert_true(hv_fake_find_map(m.hv, 0, &map));
+	assert_int_equal(map.size, X86_RAM_LOW_END);
+	assert_false(map.readonly);
+	assert_false(hv_fake_find_map(m.hv, X86_RAM_LOW_END, &map));
+	assert_true(hv_fake_find_map(m.hv, X86_RAM_HIGH_BASE, &map));
+	assert_int_equal(map.size, MIB(4));
+	machine_free(&m);
+}
+
+static void expect_new_memory(const char *memory)
+{
+	const char *const options[] = {"memory", memory, NULL};
+	uint8_t tables[TINY_KERNEL_PAGE];
+	struct machine m;
+
+	machine_create(&m, 2, options);
+	memcpy(tables, machine_ram(&m, X86_ACPI_BASE), sizeof(tables));
+	assert_memory_equal(tables, "RSD PTR ", 8);
+	memset(machine_ram(&m, 0x1000), 0xee, MIB(4) - 0x1000);
+	assert_ok(vm_boot(m.vm));
+	machine_reset(&m, 1);
+	machine_await_resets(&m, 1, 1);
+	assert_ok(vm_pause(m.vm));
+	assert_int_equal(*machine_ram(&m, TINY_KERNEL_BASE), 0xf4);
+	assert_int_equal(*machine_ram(&m, TINY_KERNEL_BASE + 1000), 0);
+	assert_memory_equal(machine_ram(&m, X86_ACPI_BASE), tables, sizeof(tables));
+	for (uint64_t gpa = TINY_KERNEL_BASE + TINY_KERNEL_PAGE; gpa < MIB(4); gpa += 512)
+		assert_int_equal(*machine_ram(&m, gpa), 0);
+	machine_free(&m);
+}
+
+static void test_a_reboot_empties_memory_of_every_kind(void **state)
+{
+	expect_new_memory("size=4M");
+	expect_new_memory("size=4M,shared=on");
+	expect_new_memory("size=4M,backend=memfd");
+	expect_new_memory("size=4M,prealloc=on");
+}
+
+/* What was mapped from the file must not be touched when the file is shorter by now. */
+static void test_a_kernel_that_was_cut_ends_the_vm_at_a_reboot(void **state)
+{
+	enum vm_end end = VM_END_STOPPED;
+	struct machine m;
+
+	machine_create(&m, 1, NULL);
+	assert_ok(vm_boot(m.vm));
+	assert_int_equal(ftruncate(m.kernel.fd, TINY_KERNEL_PAGE), 0);
+	machine_reset(&m, 0);
+	assert_err(vm_wait(m.vm, 10000, &end), "Failed to reboot the VM");
+	assert_int_equal(end, VM_END_ERROR);
+	machine_free(&m);
+}
+
+/* ---- Interrupts ---- */
+
+/* A device's interrupt that is pending at a reset is gone, and its pin works again afterwards. */
+static void test_a_reboot_leaves_no_interrupt(void **state)
+{
+	struct machine m;
+
+	machine_create(&m, 1, NULL);
+	assert_ok(vm_boot(m.vm));
+	assert_ok(vm_power_button(m.vm)); /* raises the pin of the GED, which is masked */
+	machine_reset(&m, 0);
+	machine_await_resets(&m, 0, 1);
+	hv_fake_push_mmio(m.vcpus[0], X86_IOAPIC_BASE, true, 4, 0x10 + 2 * X86_GSI_GED);
+	hv_fake_push_mmio(m.vcpus[0], X86_IOAPIC_BASE + 0x10, true, 4, 0x8000 | 0x30);
+	hv_fake_push_mmio(m.vcpus[0], X86_IOAPIC_BASE + 0x10, false, 4, 0);
+	while (hv_fake_last_read(m.vcpus[0]) != (0x8000 | 0x30))
+		sched_yield();
+	assert_int_equal(hv_fake_messages(m.hv, NULL, 0), 0);
+	assert_ok(vm_power_button(m.vm));
+	while (!hv_fake_messages(m.hv, NULL, 0))
+		sched_yield();
+	machine_free(&m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_more_vcpus_than_the_host_has_are_refused),
+		cmocka_unit_test(test_more_memory_than_addresses_is_refused),
+		cmocka_unit_test(test_memory_is_below_and_above_the_hole),
+		cmocka_unit_test(test_a_reboot_empties_memory_of_every_kind),
+		cmocka_unit_test(test_a_kernel_that_was_cut_ends_the_vm_at_a_reboot),
+		cmocka_unit_test(test_a_reboot_leaves_no_interrupt),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
