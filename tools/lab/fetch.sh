@@ -23,7 +23,8 @@ apt=$lab_cache/apt-$suite
 kernel=$lab_cache/kernels/$1
 
 write_apt_config() {
-	site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v -- security | head -n 1)
+	# What an update would read is known without ever having made one.
+	site=$(apt-get update --print-uris | sed -n "s,^'\(.*\)/dists/.*,\1,p" | grep -v security | head -n 1)
 	[ -n "$site" ] || lab_fail "apt has no package source to derive Debian's mirror from"
 	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
 	: >"$apt/status"

@@ -26,14 +26,43 @@ mount -t tracefs none /host/sys/kernel/tracing
 share job /host/mnt rw || echo "LAB: cannot mount the job"
 ifconfig lo up
 export TMPDIR=/dev/shm PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=linux
-stty raw -echo </dev/hvc0
+n=0
+while read -r dir; do
+	mount -t 9p -o "trans=virtio,version=9p2000.L,msize=512000,access=any" "share$n" "/host$dir" || echo "LAB: cannot mount $dir"
+	n=$((n + 1))
+done </host/mnt/shares
+
+# A console port, with the size of the outer terminal. (Not cttyhack: it would take the serial port, as that is the active console.)
+run_on_terminal() {
+	read -r rows columns </host/mnt/interactive
+	exec 3<>/dev/hvc0
+	busybox stty sane rows "$rows" cols "$columns" <&3
+	busybox setsid -c busybox chroot /host /bin/sh /mnt/run <&3 >&3 2>&3
+}
+
+# Plain ports: 1 is output, 2 is error unless both go to 1, 3 is input if there is any. The input goes through a pipe, which the
+# command knows better than a port, and whose writer nobody waits for.
+run_on_ports() {
+	if [ -e /dev/vport0p3 ]; then
+		busybox mkfifo /dev/shm/.stdin
+		busybox cat /dev/vport0p3 >/dev/shm/.stdin &
+		exec </dev/shm/.stdin
+		busybox rm /dev/shm/.stdin
+	else
+		exec </dev/null
+	fi
+	exec 4>/dev/vport0p1 5>&4
+	[ ! -e /dev/vport0p2 ] || exec 5>/dev/vport0p2
+	busybox chroot /host /bin/sh /mnt/run >&4 2>&5 4>&- 5>&-
+}
+
 if [ -e /host/mnt/interactive ]; then
-	busybox setsid busybox cttyhack busybox chroot /host /bin/sh /mnt/run </dev/hvc0 >/dev/hvc0 2>&1
-	echo $? >/host/mnt/status
+	run_on_terminal
 else
-	{ busybox chroot /host /bin/sh /mnt/run </dev/null 2>&1; echo $? >/host/mnt/status; } | busybox cat >/dev/hvc0
+	run_on_ports
 fi
-busybox stty sane </dev/hvc0
+# The ports' writes have arrived when they return: the status is the last word.
+echo $? >/host/mnt/status
 busybox sync
 echo o >/proc/sysrq-trigger
 busybox sleep 60
