@@ -3,6 +3,7 @@
  * alioth: global options and the choice of the subcommand.
  */
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -104,6 +105,8 @@ int main(int argc, char **argv)
 	int status;
 
 	main_hold_standard_descriptors();
+	/* Threads allocate too little and too rarely for a heap each. */
+	(void)mallopt(M_ARENA_MAX, 1);
 	status = main_dispatch(&args, &global);
 	config_deinit(&cli_global_schema, &global);
 	return status;

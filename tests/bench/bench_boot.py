@@ -6,9 +6,8 @@ Figures, each the median of all runs:
   entry   exec to the first KVM_RUN: kernel trace events sched_process_exec and kvm_entry (us)
   init    exec to the line that the guest's /init prints first (us)
   private private memory besides guest RAM when that line is printed (KiB), from smaps
-  threads and syscalls are not counted here.
 
-Needs root, tracefs, QEMU, and a kernel whose clock may be a count of instructions (the lab's --icount).
+Needs root, tracefs and QEMU.
 """
 import argparse
 import json
@@ -83,18 +82,19 @@ def smaps(pid):
 
 
 def guest_ram(maps):
-    """Indices of the adjacent mappings that add up to the guest's RAM and hold the largest of all."""
+    """Indices of the adjacent mappings that add up to the guest's RAM; of several such, those with most private memory."""
     size = RAM_MIB << 20
+    found = []
     for first in range(len(maps)):
         last = first
         while last < len(maps):
             total = maps[last][1] - maps[first][0]
             if total == size:
-                return range(first, last + 1)
-            if total > size or last + 1 == len(maps) or maps[last + 1][0] != maps[last][1]:
+                found.append(range(first, last + 1))
+            if total >= size or last + 1 == len(maps) or maps[last + 1][0] != maps[last][1]:
                 break
             last += 1
-    return None
+    return max(found, key=lambda r: sum(maps[i][2] for i in r), default=None)
 
 
 def private_kib(pid):
@@ -163,9 +163,9 @@ def qemu(machine, kernel, initramfs, cmdline):
             "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"]
 
 
-def alioth(args, kernel, extra):
+def alioth(args, kernel, extra, cpus=1):
     return [args.alioth, "boot", "--kernel", kernel, "--initramfs", args.initramfs, "--cmdline", args.cmdline,
-            "--memory", f"size={RAM_MIB}M", "--cpu", "count=1"] + extra
+            "--memory", f"size={RAM_MIB}M", "--cpu", f"count={cpus}"] + extra
 
 
 def contenders(args, cache):
@@ -181,6 +181,8 @@ def contenders(args, cache):
         table["minimal"] = ([args.minimal], False, None)
     if args.vmlinux:
         table["alioth vmlinux"] = (alioth(args, args.vmlinux, []), True, None)
+    for cpus in args.cpus:
+        table[f"alioth vmlinux, {cpus} vCPUs"] = (alioth(args, args.vmlinux, [], cpus), True, None)
     table["alioth bzImage, warm cache"] = (alioth(args, args.kernel, warm), True, None)
     table["alioth bzImage, cold cache"] = (alioth(args, args.kernel, cold), True, empty_cache)
     table["alioth bzImage, no cache"] = (alioth(args, args.kernel, []), True, None)
@@ -208,10 +210,11 @@ def main():
     parser.add_argument("--kernel", required=True, help="bzImage")
     parser.add_argument("--vmlinux", help="the same kernel, unpacked")
     parser.add_argument("--initramfs", required=True)
+    parser.add_argument("--cpus", type=int, nargs="*", default=[], help="more numbers of vCPUs to try the vmlinux with")
     parser.add_argument("--minimal", help="the built tests/bench/minimal_kvm.c")
     parser.add_argument("--cmdline", default="console=ttyS0 quiet alioth.run=:")
     parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--timeout", type=float, default=40)
+    parser.add_argument("--timeout", type=float, default=60)
     parser.add_argument("--no-qemu", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()

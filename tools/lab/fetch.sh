@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Fetches a stock Debian kernel into the cache, and prints its folder: boot/vmlinuz, and modules under
-# lib/modules (or usr/lib/modules). The machine's own package configuration is left alone: a private state of apt, with the
-# machine's mirror, knows Debian 12 and 13.
-#   tools/lab/fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic
+# Fetches a stock Debian kernel into the cache, and prints its folder: boot/vmlinuz, and modules under lib/modules. Or Debian 13's
+# QEMU, for the emulated host, with every library that it needs, and prints the path of a script that starts it. The machine's own
+# package configuration is left alone: a private state of apt, with the machine's mirror, knows Debian 12 and 13.
+#   tools/lab/fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic|debian13-qemu
 set -eu
 # shellcheck source=tools/lab/common.sh
 . "$(dirname "$0")/common.sh"
@@ -11,9 +11,10 @@ set -eu
 case ${1-} in
 debian12-*) suite=bookworm ;;
 debian13-*) suite=trixie ;;
-*) lab_fail "usage: fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic" ;;
+*) lab_fail "usage: fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic|debian13-qemu" ;;
 esac
 case $1 in
+*-qemu) package=qemu-system-x86 ;;
 *-cloud) package=linux-image-cloud-amd64 ;;
 *-generic) package=linux-image-amd64 ;;
 *) lab_fail "unknown kernel '$1'" ;;
@@ -21,6 +22,7 @@ esac
 
 apt=$lab_cache/apt-$suite
 kernel=$lab_cache/kernels/$1
+emulator=$lab_cache/$1
 
 write_apt_config() {
 	# What an update would read is known without ever having made one.
@@ -41,12 +43,16 @@ write_apt_config() {
 	CONF
 }
 
-fetch() {
-	[ ! -e "$kernel/boot/vmlinuz" ] || return 0
-	echo "fetching the kernel $1 ..." >&2
+read_lists() {
 	write_apt_config
 	export APT_CONFIG="$apt/apt.conf"
 	apt-get update -q >"$apt/log" 2>&1 || { cat "$apt/log" >&2; lab_fail "cannot read the package lists"; }
+}
+
+fetch_kernel() {
+	[ ! -e "$kernel/boot/vmlinuz" ] || return 0
+	echo "fetching the kernel $1 ..." >&2
+	read_lists
 	real=$(apt-cache depends "$package" | awk '/Depends: linux-image/ { print $2; exit }')
 	[ -n "$real" ] || lab_fail "no kernel behind $package"
 	work=$(mktemp -d "$lab_cache/fetch.XXXXXX")
@@ -62,5 +68,36 @@ fetch() {
 	rm -rf "$work"
 }
 
-lab_locked fetch fetch "$1"
-echo "$kernel"
+# The packages are only unpacked: QEMU runs with their own loader and libraries, whatever release the machine has.
+fetch_qemu() {
+	[ ! -e "$emulator/qemu" ] || return 0
+	echo "fetching $package of Debian 13 ..." >&2
+	read_lists
+	work=$(mktemp -d "$lab_cache/fetch.XXXXXX")
+	mkdir -p "$work/debs/partial" "$work/tree"
+	apt-get install -q -y --no-install-recommends --download-only -o "Dir::Cache::archives=$work/debs" "$package" >"$apt/log" 2>&1 ||
+		{ cat "$apt/log" >&2; rm -rf "$work"; lab_fail "cannot download $package"; }
+	for deb in "$work"/debs/*.deb; do
+		dpkg -x "$deb" "$work/tree"
+	done
+	rm -rf "$work/debs" "$work/tree/usr/share/doc" "$work/tree/usr/share/man" "$work/tree/usr/share/locale"
+	cat >"$work/tree/qemu" <<-'SCRIPT'
+		#!/bin/sh
+		here=$(dirname "$0")
+		libraries=$here/usr/lib/x86_64-linux-gnu
+		export QEMU_MODULE_DIR="$libraries/qemu"
+		exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries:$libraries/pulseaudio" \
+			"$here/usr/bin/qemu-system-x86_64" -L "$here/usr/share/qemu" -L "$here/usr/share/seabios" "$@"
+	SCRIPT
+	chmod 755 "$work/tree/qemu"
+	mv "$work/tree" "$emulator"
+	rm -rf "$work"
+}
+
+if [ "$package" = qemu-system-x86 ]; then
+	lab_locked fetch fetch_qemu
+	echo "$emulator/qemu"
+else
+	lab_locked fetch fetch_kernel "$1"
+	echo "$kernel"
+fi
