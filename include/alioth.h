@@ -105,9 +105,9 @@ enum alioth_log_level {
 };
 
 /*
- * Where a VM's log lines go. `write` gets one line without a newline, from any thread of the VM,
- * one call at a time; it must not call back into the library. `size` is sizeof(struct alioth_log):
- * it lets the struct grow (fields that the library does not know must be 0: E2BIG).
+ * Where a VM's log lines go. `write` gets one line without a newline, from any thread of the VM or
+ * of a caller, one call at a time; it must not call back into the library. `size` is sizeof(struct
+ * alioth_log): it lets the struct grow (fields that the library does not know must be 0: E2BIG).
  */
 struct alioth_log {
 	size_t size;

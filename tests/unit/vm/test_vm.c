@@ -429,6 +429,60 @@ static void test_a_guest_may_reset_for_ever(void **state)
 	machine_free(&m);
 }
 
+static struct thread pauser;
+
+static void pauser_run(struct thread *thread)
+{
+	assert_ok(vm_pause(machine_now->vm));
+}
+
+/* In an access of vCPU 1: the control thread stops the vCPUs for a pause. */
+static void reset_while_it_pauses(struct machine *m, struct board *board)
+{
+	pauser = (struct thread){.name = "pauser", .run = pauser_run};
+	assert_ok(thread_start(&pauser));
+	usleep(10000);
+	board_system_event(board, HV_SYSTEM_RESET);
+}
+
+static void test_a_vm_that_reboots_while_it_pauses_stays_paused(void **state)
+{
+	struct machine m;
+
+	machine_create(&m, 3, NULL);
+	m.slow = reset_while_it_pauses;
+	machine_exit(&m, 1, HV_EXIT_IOAPIC_EOI);
+	assert_ok(vm_boot(m.vm));
+	machine_await_resets(&m, 2, 1);
+	thread_join(&pauser);
+	machine_power_off(&m, 2);
+	assert_ok(vm_pause(m.vm)); /* the reset was served before this */
+	assert_false(has_ended(m.vm));
+	assert_ok(vm_resume(m.vm));
+	machine_expect_end(&m, VM_END_POWER_OFF);
+	assert_int_equal(m.reboots, 1);
+	machine_free(&m);
+}
+
+static void test_the_gate_holds_many_vcpus(void **state)
+{
+	struct machine m;
+
+	machine_create(&m, MACHINE_VCPUS_MAX, NULL);
+	assert_ok(vm_boot(m.vm));
+	for (unsigned int round = 1; round <= 5; round++) {
+		assert_ok(vm_pause(m.vm));
+		assert_ok(vm_resume(m.vm));
+		machine_reset(&m, round);
+		for (unsigned int i = 0; i < MACHINE_VCPUS_MAX; i++)
+			machine_await_resets(&m, i, round);
+	}
+	for (unsigned int i = 0; i < MACHINE_VCPUS_MAX; i++)
+		machine_power_off(&m, i);
+	machine_expect_end(&m, VM_END_POWER_OFF);
+	machine_free(&m);
+}
+
 struct resetter {
 	struct thread thread;
 	struct machine *m;
@@ -574,6 +628,8 @@ int main(void)
 		cmocka_unit_test(test_a_reset_answers_those_that_come_while_it_stops_the_vcpus),
 		cmocka_unit_test(test_an_end_comes_before_a_reset),
 		cmocka_unit_test(test_a_guest_may_reset_for_ever),
+		cmocka_unit_test(test_a_vm_that_reboots_while_it_pauses_stays_paused),
+		cmocka_unit_test(test_the_gate_holds_many_vcpus),
 		cmocka_unit_test(test_a_vm_pauses_while_it_reboots),
 		cmocka_unit_test(test_callers_are_safe_against_each_other),
 		cmocka_unit_test(test_a_vcpu_that_cannot_be_made_fails_the_creation),
