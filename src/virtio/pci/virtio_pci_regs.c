@@ -118,8 +118,9 @@ static uint64_t vp_device_read(struct virtio_pci *vp, unsigned int off, unsigned
 {
 	uint8_t data[8] = {0};
 
-	if (vp->dev->ops->config_read && range_fits(off, size, vp->dev->config_size))
-		vp->dev->ops->config_read(vp->dev, off, data, size);
+	if (vp->dev->ops->config_read && off < vp->dev->config_size)
+		vp->dev->ops->config_read(
+			vp->dev, off, data, MIN(size, vp->dev->config_size - off));
 	return load_le(data, size);
 }
 

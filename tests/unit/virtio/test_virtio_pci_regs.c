@@ -257,7 +257,8 @@ static void test_device_configuration_is_read_in_any_width(void **state)
 	assert_int_equal(bus_read(m.f.mmio, m.device + 3, 2), 0x1413);
 	assert_int_equal(bus_read(m.f.mmio, m.device + 11, 1), 0x1b);
 	/* Beyond its end: zeros. */
-	assert_int_equal(bus_read(m.f.mmio, m.device + 11, 2), 0);
+	assert_int_equal(bus_read(m.f.mmio, m.device + 11, 2), 0x1b);
+	assert_int_equal(bus_read(m.f.mmio, m.device + 8, 8), 0x1b1a1918);
 	assert_int_equal(bus_read(m.f.mmio, m.device + 12, 4), 0);
 	assert_int_equal(bus_read(m.f.mmio, m.device + 0xffc, 4), 0);
 	bus_write(m.f.mmio, m.device, 4, 0); /* nothing to write here */
