@@ -267,17 +267,21 @@ static size_t tell(struct alioth_spec *spec, int fd, uint8_t *ret_said, size_t m
 
 static void test_text_and_json_make_the_same_vm(void **state)
 {
-	struct alioth_spec *text = alioth_spec_create();
-	struct alioth_spec *json = alioth_spec_create();
-	char path[] = "/tmp/alioth-test-XXXXXX";
+	struct alioth_spec *text;
+	struct alioth_spec *json;
 	struct tiny_kernel kernel;
 	uint8_t said[2][512];
+	char path[32];
 	char spec[512];
 	size_t n[2];
-	int fd = mkstemp(path);
+	int fd;
 
 	guest_need_kvm();
+	text = alioth_spec_create();
+	json = alioth_spec_create();
+	fd = memfd_create("console", MFD_CLOEXEC);
 	assert_true(fd >= 0);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	lib_kernel(&kernel, guest_tell);
 	assert_alioth_ok(alioth_spec_set(text, "k", kernel.path));
 	assert_alioth_ok(alioth_spec_set(text, "memory", "size=5M"));
@@ -299,7 +303,6 @@ static void test_text_and_json_make_the_same_vm(void **state)
 	assert_int_equal(n[0], n[1]);
 	assert_memory_equal(said[0], said[1], n[0]);
 	close(fd);
-	(void)unlink(path);
 	tiny_kernel_free(&kernel);
 }
 
@@ -336,10 +339,11 @@ static void test_two_vms_do_not_mix(void **state)
 /* One specification after another, objects included. */
 static void test_a_specification_is_empty_afterwards(void **state)
 {
-	struct alioth_spec *spec = alioth_spec_create();
+	struct alioth_spec *spec;
 	struct tiny_kernel kernel;
 
 	guest_need_kvm();
+	spec = alioth_spec_create();
 	lib_kernel(&kernel, guest_power_off);
 	for (int i = 0; i < 2; i++) {
 		struct alioth_vm *vm = NULL;
@@ -481,7 +485,7 @@ static void restore_fd(int old, int standard)
 
 static void test_nothing_is_printed(void **state)
 {
-	int printed = memfd_create("printed", MFD_CLOEXEC);
+	int printed;
 	struct alioth_error *error;
 	struct tiny_kernel kernel;
 	struct alioth_spec *spec;
@@ -491,6 +495,7 @@ static void test_nothing_is_printed(void **state)
 	int err;
 
 	guest_need_kvm();
+	printed = memfd_create("printed", MFD_CLOEXEC);
 	lib_kernel(&kernel, guest_triple);
 	spec = lib_spec(&kernel);
 	fflush(stdout);
@@ -546,11 +551,12 @@ static bool terminal_is_raw(const struct tiny_kernel *kernel, int slave, enum te
 
 static void test_the_terminal_is_put_back(void **state)
 {
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int master;
 	struct tiny_kernel kernel;
 	int slave;
 
 	guest_need_kvm();
+	master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	assert_true(master >= 0 && !grantpt(master) && !unlockpt(master));
 	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	assert_true(slave >= 0);
