@@ -60,6 +60,7 @@ struct console {
 	struct termios saved;
 	/* socket: the listening one; pty: our own slave, not in the loop */
 	struct loop_fd listener;
+	struct loop_timer accept_timer; /* tries again */
 };
 
 /* The backends: fill in descriptors and the rest, or say what is wrong. */

@@ -16,6 +16,8 @@
 #include "base/alloc.h"
 #include "base/log.h"
 
+#define SOCKET_RETRY_NS 1000000000u
+
 /* What the client sent before it left is still there for the guest, until another one comes. */
 static void socket_lost(struct console *console)
 {
@@ -39,6 +41,7 @@ static void socket_drop_rest(struct console *console)
 static void socket_close(struct console *console)
 {
 	loop_remove(&console->listener);
+	loop_timer_cancel(&console->accept_timer);
 	if (console->listener.fd >= 0) {
 		close(console->listener.fd);
 		(void)unlink(console->path);
@@ -48,13 +51,34 @@ static void socket_close(struct console *console)
 
 static const struct console_backend socket_backend = {.lost = socket_lost, .close = socket_close};
 
+static void socket_accept_again(struct loop_timer *timer)
+{
+	struct console *console = container_of(timer, struct console, accept_timer);
+
+	(void)loop_modify(&console->listener, EPOLLIN);
+}
+
+/* A client that cannot be taken for want of descriptors stays in the queue, which would be told
+ * over and over. */
+static void socket_accept_later(struct console *console, int code)
+{
+	if (code == EAGAIN || code == EINTR || code == ECONNABORTED)
+		return;
+	log_guest(
+		&console->limit, "socket console: cannot accept a client: %s", err_strerror(code));
+	(void)loop_modify(&console->listener, 0);
+	loop_timer_set(console->loop, &console->accept_timer, SOCKET_RETRY_NS);
+}
+
 static void socket_on_client(struct loop_fd *source, uint32_t events)
 {
 	struct console *console = container_of(source, struct console, listener);
 	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd < 0)
+	if (fd < 0) {
+		socket_accept_later(console, errno);
 		return;
+	}
 	log_info("socket console: a client has come");
 	socket_drop_rest(console);
 	console->in.fd = fd;
@@ -93,6 +117,7 @@ struct err *console_open_socket(struct console *console, const struct console_op
 	socket_remove_stale(&addr);
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 8))
 		return err_new(errno, "Cannot listen on the console socket \"%s\"", options->path);
+	console->accept_timer.fired = socket_accept_again;
 	console->listener =
 		(struct loop_fd){.fd = steal_fd(&fd), .events = EPOLLIN, .ready = socket_on_client};
 	if (loop_add(console->loop, &console->listener))

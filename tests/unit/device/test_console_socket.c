@@ -5,6 +5,7 @@
 #include "console_fixture.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -260,6 +261,29 @@ static void test_a_left_over_socket_is_replaced_and_nothing_else(void **state)
 	assert_int_equal(access(h->path, F_OK), 0);
 }
 
+/* Else the loop would spin until there are descriptors again. */
+static void test_a_client_that_cannot_be_accepted_is_tried_again(void **state)
+{
+	struct host *h = *state;
+	struct rlimit old;
+	struct rlimit limit;
+	int client;
+
+	assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+	client = dial(h);
+	say(client, "hi");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	limit = (struct rlimit){.rlim_cur = (rlim_t)client + 1, .rlim_max = old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	run_for_a_moment(h);
+	assert_int_equal(h->lines, 1);
+	assert_non_null(strstr(h->line, "cannot accept a client: Too many open files"));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	run_until(h, got_two);
+	assert_int_equal(h->lines, 1);
+	close(client);
+}
+
 static void test_bad_paths_are_clear_errors(void **state)
 {
 	struct host *h = *state;
@@ -285,6 +309,7 @@ int main(void)
 		SOCKET_TEST(test_a_silent_client_makes_the_guest_wait_and_loses_nothing),
 		SOCKET_TEST(test_a_client_that_vanishes_frees_a_guest_that_waits),
 		SOCKET_TEST(test_a_left_over_socket_is_replaced_and_nothing_else),
+		SOCKET_TEST(test_a_client_that_cannot_be_accepted_is_tried_again),
 		SOCKET_TEST(test_bad_paths_are_clear_errors),
 	};
 
