@@ -71,6 +71,21 @@ struct err *must_check console_open_pty(struct console *console);
 struct err *must_check console_open_socket(
 	struct console *console, const struct console_options *options);
 
+/* ---- console_output.c ---- */
+
+/*
+ * Writes what is queued; false if there is more: the descriptor is full, or the guest is as fast as
+ * we are, and the loop has others to serve.
+ */
+bool console_flush(struct console *console);
+bool console_is_empty(struct console *console);
+/* Forgets what is queued. */
+void console_drop(struct console *console);
+/* A line for each time that output begins to be lost. */
+void console_warn_once(struct console *console, int code);
+
+/* ---- console.c ---- */
+
 /* Adds the descriptors to the loop. */
 void console_attach(struct console *console);
 /* Takes the descriptors out of the loop and closes those that are not the process's own 0 and 1. */

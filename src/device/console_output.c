@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The console's output: the ring that a vCPU fills and the loop empties, and writes that never
+ * wait. console_put() is for any thread, everything else for the loop's.
+ */
+#define LOG_MODULE "console"
+#include "device/console_internal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/thread.h"
+
+#define CONSOLE_WRITE_MAX 4096u
+/* To a descriptor that may block: what a terminal that polls writable takes without. */
+#define CONSOLE_BLOCKING_MAX 256u
+
+bool console_put(struct console *console, uint8_t byte)
+{
+	bool was_empty;
+
+	auto_lock(&console->lock);
+	if (!console->ring)
+		console->ring = malloc(CONSOLE_RING_SIZE);
+	if (!console->ring)
+		return true; /* out of memory: dropped */
+	if (console->tail - console->head == CONSOLE_RING_SIZE) {
+		console->refused = true;
+		return false;
+	}
+	was_empty = console->tail == console->head;
+	console->ring[console->tail++ % CONSOLE_RING_SIZE] = byte;
+	if (was_empty)
+		loop_post(console->loop, &console->flush_msg);
+	return true;
+}
+
+/* The first stretch of queued bytes that lies in one piece, copied out. */
+static size_t console_peek(struct console *console, uint8_t *buf, size_t max)
+{
+	size_t n;
+
+	auto_lock(&console->lock);
+	n = MIN((size_t)(console->tail - console->head), max);
+	n = MIN(n, (size_t)(CONSOLE_RING_SIZE - console->head % CONSOLE_RING_SIZE));
+	if (n)
+		memcpy(buf, console->ring + console->head % CONSOLE_RING_SIZE, n);
+	return n;
+}
+
+/* Forgets n bytes; true if the peer waits for room. */
+static bool console_advance(struct console *console, size_t n)
+{
+	bool refused;
+
+	auto_lock(&console->lock);
+	console->head += (uint32_t)n;
+	refused = console->refused;
+	console->refused = false;
+	return refused;
+}
+
+void console_warn_once(struct console *console, int code)
+{
+	if (!console->warned)
+		log_guest(&console->limit, "%s: output is dropped: %s", console->name,
+			err_strerror(code));
+	console->warned = true;
+}
+
+/* write() that does not wait, whatever the descriptor's mode. */
+static ssize_t console_write_now(struct console *console, const uint8_t *buf, size_t len)
+{
+	struct pollfd pfd = {.fd = console->out.fd, .events = POLLOUT};
+	ssize_t n;
+
+	if (!console->out_blocks)
+		return write(console->out.fd, buf, len);
+	n = send(console->out.fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n >= 0 || errno != ENOTSOCK)
+		return n;
+	if (poll(&pfd, 1, 0) == 1)
+		return write(console->out.fd, buf, MIN(len, CONSOLE_BLOCKING_MAX));
+	errno = EAGAIN;
+	return -1;
+}
+
+/*
+ * Writes one piece. > 0: so many bytes are done with, written or dropped; 0: the descriptor is
+ * full, wait for it.
+ */
+static size_t console_write_piece(struct console *console, const uint8_t *buf, size_t len)
+{
+	ssize_t n;
+	int code;
+
+	if (console->out.fd < 0) {
+		if (console->backend->lost)
+			console_warn_once(console, ENOTCONN);
+		return len;
+	}
+	do
+		n = console_write_now(console, buf, len);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0) {
+		/* A pty takes a little now and then, although nobody reads. */
+		console->warned = console->warned && (!n || console->drop_when_full);
+		return n ? (size_t)n : len;
+	}
+	code = errno;
+	if (code == EAGAIN && !console->drop_when_full)
+		return 0;
+	console_warn_once(console, code);
+	/* A full disk may have space again; everything else is for good. */
+	if (code != EAGAIN && code != ENOSPC && code != EDQUOT && console->backend->lost)
+		console->backend->lost(console);
+	return len;
+}
+
+bool console_flush(struct console *console)
+{
+	uint8_t buf[CONSOLE_WRITE_MAX];
+	size_t total = 0;
+	size_t len;
+
+	while ((len = console_peek(console, buf, sizeof(buf)))) {
+		size_t n = total < CONSOLE_RING_SIZE ? console_write_piece(console, buf, len) : 0;
+
+		if (!n)
+			return false;
+		total += n;
+		if (console_advance(console, n) && console->peer)
+			console->peer->writable(console->peer);
+	}
+	return true;
+}
+
+bool console_is_empty(struct console *console)
+{
+	auto_lock(&console->lock);
+	return console->tail == console->head;
+}
+
+void console_drop(struct console *console)
+{
+	auto_lock(&console->lock);
+	console->head = console->tail;
+}
