@@ -19,7 +19,7 @@
 #include "event/loop.h"
 #include "virtio/queue/virtq.h"
 
-#define VIRTIO_QUEUES_MAX 8
+#define VIRTIO_QUEUES_MAX 33 /* 16 pairs and a control queue */
 
 /* Feature bits of every device (virtio 1.3, 6). */
 #define VIRTIO_F_INDIRECT_DESC (1ull << 28)
@@ -32,8 +32,15 @@ struct virtio_dev_ops {
 	/* The driver said that queue q has something; serve it until it is empty. [loop] */
 	void (*notify)(struct virtio_dev *dev, unsigned int q);
 	/* The driver's choice of features is final and the queues are up; optional. Before the
-	 * first notify. [vcpu] */
+	 * first notify. Sources may be added to dev->loop. [vcpu] */
 	void (*activate)(struct virtio_dev *dev);
+	/* After activate, when the thread has ended (or could not be started): takes sources and
+	 * timers out of dev->loop; optional. [vcpu] or [main] */
+	void (*deactivate)(struct virtio_dev *dev);
+	/* The machine pauses (no source of the device may run until it resumes) or resumes;
+	 * optional. May come twice. Notifications of queues are held back by the transport. [loop]
+	 */
+	void (*pause)(struct virtio_dev *dev, bool paused);
 	/* Device-specific configuration, [off, off + size) inside config_size. [vcpu] */
 	void (*config_read)(
 		struct virtio_dev *dev, unsigned int off, void *data, unsigned int size);
@@ -50,6 +57,9 @@ struct virtio_transport {
 	/* The driver broke a rule: DEVICE_NEEDS_RESET and a configuration interrupt (2.1.2). [loop]
 	 */
 	void (*needs_reset)(struct virtio_transport *transport);
+	/* The device's configuration is another: a new generation, and a configuration interrupt
+	 * (4.1.4.3.1). [loop] */
+	void (*config_changed)(struct virtio_transport *transport);
 };
 
 struct virtio_dev {
@@ -64,6 +74,7 @@ struct virtio_dev {
 
 	/* Set by the transport while the device is active. */
 	struct virtio_transport *transport;
+	struct loop *loop;
 	struct log_limit
 		limit;      /* for lines that the guest causes; of the thread that has the device */
 	_Atomic bool yield; /* the transport waits for the thread: begin no further request */

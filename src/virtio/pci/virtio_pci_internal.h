@@ -57,7 +57,7 @@ struct virtio_pci {
 	pthread_mutex_t lock;   /* guards what follows; lock order 30 */
 	_Atomic uint8_t status; /* NEEDS_RESET comes from the device's thread */
 	_Atomic uint8_t isr;
-	uint8_t generation;
+	_Atomic uint8_t generation; /* counted by the device's thread */
 	uint16_t config_vector;
 	uint16_t queue_select;
 	uint32_t device_feature_select, driver_feature_select;
@@ -70,6 +70,7 @@ struct virtio_pci {
 	struct loop *loop;
 	struct loop_msg pause_msg;
 	bool paused;
+	bool device_active; /* its activate was called */
 };
 
 /* virtio_pci_run.c: with the lock held */

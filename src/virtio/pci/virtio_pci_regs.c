@@ -87,7 +87,7 @@ static void vp_common_image(const struct virtio_pci *vp, uint8_t image[VP_COMMON
 	store_le16(image + VP_CONFIG_VECTOR, vp->config_vector);
 	store_le16(image + VP_NUM_QUEUES, (uint16_t)vp->dev->n_queues);
 	image[VP_STATUS] = atomic_load(&vp->status);
-	image[VP_GENERATION] = vp->generation;
+	image[VP_GENERATION] = atomic_load(&vp->generation);
 	store_le16(image + VP_QUEUE_SELECT, vp->queue_select);
 	vp_store_queue(vp, image);
 }

@@ -45,6 +45,8 @@ static void vp_on_pause(struct loop_msg *msg)
 			continue;
 		}
 	}
+	if (vp->dev->ops->pause)
+		vp->dev->ops->pause(vp->dev, vp->paused);
 }
 
 void vp_pause(struct virtio_pci *vp, bool paused)
@@ -95,8 +97,18 @@ static void vp_needs_reset(struct virtio_transport *transport)
 	vp_interrupt(vp, vp->config_vector, VP_ISR_CONFIG);
 }
 
-const struct virtio_transport vp_transport = {
-	.signal = vp_signal, .again = vp_again, .needs_reset = vp_needs_reset};
+static void vp_config_changed(struct virtio_transport *transport)
+{
+	struct virtio_pci *vp = container_of(transport, struct virtio_pci, transport);
+
+	atomic_fetch_add(&vp->generation, 1);
+	vp_interrupt(vp, vp->config_vector, VP_ISR_CONFIG);
+}
+
+const struct virtio_transport vp_transport = {.signal = vp_signal,
+	.again = vp_again,
+	.needs_reset = vp_needs_reset,
+	.config_changed = vp_config_changed};
 
 /* ---- Notifications ---- */
 
@@ -183,6 +195,7 @@ static struct err *vp_start(struct virtio_pci *vp)
 	if (err)
 		return err;
 	vp->dev->transport = &vp->transport;
+	vp->dev->loop = vp->loop;
 	vp->dev->ram = vp->ram;
 	vp->dev->negotiated = vp->driver_features;
 	atomic_store(&vp->dev->yield, false);
@@ -190,6 +203,7 @@ static struct err *vp_start(struct virtio_pci *vp)
 		ret = vp_start_queue(vp, i);
 	if (ret)
 		return err_new(-ret, "%s: the driver's queues are not usable", vp->dev->name);
+	vp->device_active = true;
 	if (vp->dev->ops->activate)
 		vp->dev->ops->activate(vp->dev);
 	vp->thread.name = vp->dev->name;
@@ -199,6 +213,9 @@ static struct err *vp_start(struct virtio_pci *vp)
 
 static void vp_stop(struct virtio_pci *vp)
 {
+	if (vp->device_active && vp->dev->ops->deactivate)
+		vp->dev->ops->deactivate(vp->dev);
+	vp->device_active = false;
 	for (unsigned int i = 0; i < vp->dev->n_queues; i++) {
 		struct vp_queue *queue = &vp->queues[i];
 
@@ -211,6 +228,7 @@ static void vp_stop(struct virtio_pci *vp)
 	}
 	loop_free(vp->loop);
 	vp->loop = NULL;
+	vp->dev->loop = NULL;
 }
 
 void vp_activate(struct virtio_pci *vp)

@@ -57,7 +57,9 @@ struct virtio_toy {
 	struct virtio_dev dev;
 	struct virtq_chain chain;
 	_Atomic unsigned int served;
-	unsigned int activations;
+	unsigned int activations, deactivations;
+	_Atomic unsigned int pauses, resumes;
+	_Atomic bool changes; /* each request changes the configuration */
 	uint64_t negotiated;
 	_Atomic bool gated; /* each request waits */
 	sem_t entered, gate;
@@ -87,6 +89,8 @@ static inline uint32_t toy_serve(struct virtio_dev *dev, struct virtq_chain *cha
 {
 	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
 
+	if (atomic_load(&toy->changes))
+		dev->transport->config_changed(dev->transport);
 	atomic_fetch_add(&toy->served, 1);
 	if (atomic_load(&toy->gated)) {
 		sem_post(&toy->entered);
@@ -108,6 +112,19 @@ static inline void toy_activate(struct virtio_dev *dev)
 	toy->negotiated = dev->negotiated;
 }
 
+static inline void toy_deactivate(struct virtio_dev *dev)
+{
+	assert_non_null(dev->loop);
+	container_of(dev, struct virtio_toy, dev)->deactivations++;
+}
+
+static inline void toy_pause(struct virtio_dev *dev, bool paused)
+{
+	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
+
+	atomic_fetch_add(paused ? &toy->pauses : &toy->resumes, 1);
+}
+
 static inline void toy_config_read(
 	struct virtio_dev *dev, unsigned int off, void *data, unsigned int size)
 {
@@ -118,14 +135,19 @@ static inline void toy_config_read(
 
 static inline void toy_free(struct virtio_dev *dev)
 {
+	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
+
+	assert_int_equal(toy->activations, toy->deactivations);
 	m.freed++;
-	free(container_of(dev, struct virtio_toy, dev));
+	free(toy);
 }
 
 static inline struct virtio_toy *toy_create(void)
 {
 	static const struct virtio_dev_ops ops = {.notify = toy_notify,
 		.activate = toy_activate,
+		.deactivate = toy_deactivate,
+		.pause = toy_pause,
 		.config_read = toy_config_read,
 		.free = toy_free};
 	struct virtio_toy *toy = calloc(1, sizeof(*toy));

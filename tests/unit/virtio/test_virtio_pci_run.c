@@ -119,6 +119,18 @@ static void test_a_queue_without_vector_interrupts_nobody(void **state)
 	assert_int_equal(hv_fake_messages(m.f.vm, NULL, 0), 0);
 }
 
+static void test_a_change_of_the_configuration_is_a_generation_and_an_interrupt(void **state)
+{
+	uint64_t generation = get(GENERATION);
+
+	start();
+	enable_msix();
+	atomic_store(&m.toy->changes, true);
+	serve(0, 2);
+	assert_int_equal(get(GENERATION), (generation + 2) & 0xff);
+	assert_int_equal(count_messages(0x40), 2);
+}
+
 static void test_queues_that_are_not_enabled_are_not_served(void **state)
 {
 	(void)negotiate(VIRTIO_F_VERSION_1);
@@ -266,6 +278,8 @@ static void test_a_paused_device_touches_nothing_and_forgets_nothing(void **stat
 	device_quiesce(&m.pci->device);
 	add(1, 1);
 	kick(1);
+	assert_int_equal(m.toy->pauses, 3); /* each call reaches the device */
+	assert_int_equal(m.toy->resumes, 1);
 	device_reset(&m.pci->device); /* a reset ends the pause */
 	cfg_write(&m.f, 0, 4, COMMAND_MEMORY | COMMAND_MASTER);
 	assert_int_equal(m.toy->served, 4);
@@ -329,6 +343,7 @@ int main(void)
 		MACHINE_TEST(test_interrupts_by_pin_show_in_isr_until_it_is_read),
 		MACHINE_TEST(test_interrupts_by_message_go_to_the_queues_vector),
 		MACHINE_TEST(test_a_queue_without_vector_interrupts_nobody),
+		MACHINE_TEST(test_a_change_of_the_configuration_is_a_generation_and_an_interrupt),
 		MACHINE_TEST(test_queues_that_are_not_enabled_are_not_served),
 		MACHINE_TEST(
 			test_bad_rings_need_a_reset_with_one_line_and_a_configuration_interrupt),
