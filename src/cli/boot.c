@@ -91,6 +91,13 @@ static int boot_print_help(void)
 /* For the handlers of fatal signals, which put the terminal back. */
 static struct alioth_vm *boot_vm;
 
+static bool boot_is_ignored(int number)
+{
+	struct sigaction action;
+
+	return !sigaction(number, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
 static void boot_on_fatal_signal(int number)
 {
 	if (boot_vm)
@@ -99,17 +106,24 @@ static void boot_on_fatal_signal(int number)
 	raise(number);
 }
 
+/* All that end a process by default, be it faults or limits or a user's slip of the hand; whoever
+ * started us may have wanted some to be ignored. */
 static void boot_catch_fatal_signals(void)
 {
-	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS};
+	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP,
+		SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO, SIGPWR, SIGSTKFLT};
 	struct sigaction action = {.sa_handler = boot_on_fatal_signal, .sa_flags = SA_NODEFER};
 
-	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
-		sigaction(fatal[i], &action, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++) {
+		if (!boot_is_ignored(fatal[i]))
+			sigaction(fatal[i], &action, NULL);
+	}
 }
 
-/* A descriptor that reads the signals which mean "end"; they are blocked for good, also in the VM's
- * threads. */
+/*
+ * A descriptor that reads the signals which mean "end"; they are blocked for good, also in the VM's
+ * threads. A hang-up that is ignored (nohup) stays so: a blocked signal is queued even then.
+ */
 static int boot_signal_fd(void)
 {
 	sigset_t set;
@@ -117,7 +131,8 @@ static int boot_signal_fd(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	if (!boot_is_ignored(SIGHUP))
+		sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGQUIT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);

@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -105,6 +106,8 @@ int main(int argc, char **argv)
 	int status;
 
 	main_hold_standard_descriptors();
+	/* A file that reaches a limit (ulimit -f) is an error of write(), as a full disk is. */
+	signal(SIGXFSZ, SIG_IGN);
 	/* Threads allocate too little and too rarely for a heap each. */
 	(void)mallopt(M_ARENA_MAX, 1);
 	status = main_dispatch(&args, &global);

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts that are short of something, and signals. The guest is a bare-metal program that only talks."""
+import fcntl
+import os
+import pty
+import resource
+import select
+import signal
+import subprocess
+import termios
+import time
+
+import pytest
+
+from test_guest_programs import program
+from vm import ALIOTH, TIMEOUT, VM, run
+
+
+def talk(*options, cmdline="lines=3"):
+    return ["boot", "--kernel", program("talk"), "-c", cmdline, *options]
+
+
+def limit(what, soft):
+    """For preexec_fn: a soft limit, with the signal that tells of it as a shell leaves it."""
+    def apply():
+        resource.setrlimit(what, (soft, resource.getrlimit(what)[1]))
+    return apply
+
+
+# ---- Limits ----
+
+@pytest.mark.parametrize("size", [0, 4096])
+def test_a_limit_on_file_sizes_is_no_end(tmp_path, size):
+    """The log of the program, the console's, and standard output are files that may not grow."""
+    with open(tmp_path / "out", "wb") as out:
+        for options in (["--console", f"log,path={tmp_path}/console"], []):
+            args = ["--log-dir", str(tmp_path), "-l", "trace", *talk(*options, cmdline="lines=1000")]
+            done = subprocess.run([ALIOTH, *args], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE,
+                                  preexec_fn=limit(resource.RLIMIT_FSIZE, size), timeout=TIMEOUT, check=False)
+            assert done.returncode == 0, done.stderr
+    assert all(os.path.getsize(tmp_path / name) <= size for name in ("out", "console", "alioth.log"))
+
+
+def test_too_few_descriptors_are_one_error():
+    """Up to the number that is enough, and no file of the guest's opens in the place of another."""
+    for n in range(4, 40):
+        status, out, err = run(*talk("--entropy", "--cpu", "count=3"),
+                               preexec_fn=limit(resource.RLIMIT_NOFILE, n))
+        if status == 0:
+            assert out.endswith("PASS\r\n")
+            return
+        assert status == 1 and err.startswith("Error: ") and "Too many open files (os error 24)" in err, (n, err)
+        assert err.count("Error: ") == 1
+    raise AssertionError("40 descriptors are not enough")
+
+
+def test_too_little_address_space_is_one_error():
+    status, out, err = run(*talk(), preexec_fn=limit(resource.RLIMIT_AS, 512 << 20))
+    assert (status, out) == (1, "")
+    assert "Cannot get 1024 MiB of memory for the guest" in err
+
+
+# ---- Signals ----
+
+ENDING = [signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF,
+          signal.SIGXCPU, signal.SIGIO, signal.SIGPWR, signal.SIGTRAP, signal.SIGBUS, signal.SIGABRT]
+
+
+class Terminal:
+    """alioth on a terminal that is its own."""
+
+    def __init__(self, *args):
+        self.master, self.slave = pty.openpty()
+        self.before = termios.tcgetattr(self.slave)
+        self.process = subprocess.Popen([ALIOTH, *args], stdin=self.slave, stdout=self.slave, stderr=self.slave,
+                                        preexec_fn=self._adopt)
+        self.output = b""
+
+    @staticmethod
+    def _adopt():
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for fd in (self.master, self.slave):
+            if fd >= 0:
+                os.close(fd)
+
+    def expect(self, text):
+        deadline = time.monotonic() + TIMEOUT
+        while text not in self.output:
+            assert time.monotonic() < deadline, self.output
+            if select.select([self.master], [], [], 1)[0]:
+                self.output += os.read(self.master, 4096)
+
+    def is_raw(self):
+        return not termios.tcgetattr(self.slave)[3] & termios.ICANON
+
+    def is_restored(self):
+        return termios.tcgetattr(self.slave) == self.before
+
+    def hang_up(self):
+        os.close(self.slave)
+        os.close(self.master)
+        self.master = self.slave = -1
+
+
+@pytest.mark.parametrize("number", ENDING, ids=lambda n: n.name)
+def test_the_terminal_is_restored_whatever_ends_it(number):
+    with Terminal(*talk(cmdline="wait")) as terminal:
+        terminal.expect(b"talking")
+        assert terminal.is_raw()
+        terminal.process.send_signal(number)
+        assert terminal.process.wait(TIMEOUT) == (7 if number == signal.SIGQUIT else -number)
+        assert terminal.is_restored()
+
+
+@pytest.mark.parametrize("number", [signal.SIGPIPE, signal.SIGXFSZ, signal.SIGWINCH, signal.SIGCHLD, signal.SIGURG],
+                         ids=lambda n: n.name)
+def test_signals_that_mean_nothing(number):
+    with VM(*talk(cmdline="wait")) as vm:
+        vm.expect("talking")
+        for _ in range(100):
+            vm.signal(number)
+        vm.send("q")
+        assert vm.wait() == 0
+
+
+def test_a_stopped_vm_goes_on():
+    with VM(*talk("--cpu", "count=2", cmdline="wait")) as vm:
+        vm.expect("talking")
+        for _ in range(20):
+            vm.signal(signal.SIGSTOP)
+            vm.signal(signal.SIGCONT)
+        vm.send("q")
+        assert vm.wait() == 0
+
+
+@pytest.mark.parametrize("what", ["wait", "flood"])
+def test_a_terminal_that_goes_away_presses_the_power_button(what):
+    with Terminal(*talk("--power-button-timeout", "1", cmdline=what)) as terminal:
+        terminal.expect(b"talking")
+        terminal.hang_up()
+        assert terminal.process.wait(TIMEOUT) == 7
+
+
+def test_nohup_is_respected():
+    with VM("boot", "--kernel", program("talk"), "-c", "wait", "--power-button-timeout", "1",
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as vm:
+        vm.expect("talking")
+        vm.signal(signal.SIGHUP)
+        time.sleep(2)
+        vm.send("q")
+        assert vm.wait() == 0
