@@ -51,11 +51,13 @@ static void console_wait(struct console *console)
 
 static void console_flush_or_wait(struct console *console)
 {
-	bool is_polled = console->out.loop || (console->in.loop && console_is_shared(console) &&
-						      !console->drop_when_full);
+	bool is_polled;
 
 	console->out_waits = !console_flush(console);
 	console_wait(console);
+	/* Looked at last: the descriptor may have been lost meanwhile. */
+	is_polled = console->out.loop ||
+		    (console->in.loop && console_is_shared(console) && !console->drop_when_full);
 	if (console->out_waits && !is_polled)
 		loop_timer_set(console->loop, &console->flush_timer, CONSOLE_FLUSH_NS);
 }

@@ -146,6 +146,29 @@ static void test_a_full_disk_drops_output_with_one_line(void **state)
 	assert_int_equal(h->lines, 1);
 }
 
+/* The guest goes on as fast as its output is dropped. */
+static void test_a_reader_that_goes_does_not_stop_a_guest_that_writes_on(void **state)
+{
+	struct host *h = *state;
+	int reader;
+
+	assert_int_equal(mkfifo(h->path, 0600), 0);
+	reader = open(h->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_ok(host_open(h, CONSOLE_LOG, h->path));
+	h->on_writable = refill;
+	for (size_t n = 1; n;) {
+		n = put_all(h, SIZE_MAX);
+		run_for_a_moment(h);
+	}
+	h->writables = 0;
+	close(reader);
+	run_until(h, was_refilled);
+	run_for_a_moment(h);
+	h->writables = 0;
+	run_until(h, was_refilled);
+	h->on_writable = NULL;
+}
+
 static void test_a_log_whose_reader_goes_is_closed_with_one_line(void **state)
 {
 	struct host *h = *state;
@@ -282,6 +305,7 @@ int main(void)
 		CONSOLE_TEST(test_a_full_ring_refuses_and_tells_when_there_is_room),
 		CONSOLE_TEST(test_a_guest_that_writes_as_fast_as_we_do_does_not_hold_the_loop),
 		CONSOLE_TEST(test_a_full_disk_drops_output_with_one_line),
+		CONSOLE_TEST(test_a_reader_that_goes_does_not_stop_a_guest_that_writes_on),
 		CONSOLE_TEST(test_a_log_whose_reader_goes_is_closed_with_one_line),
 		CONSOLE_TEST(test_a_slow_reader_makes_the_guest_wait_and_loses_nothing),
 		CONSOLE_TEST(test_a_reader_that_never_reads_does_not_hold_the_end),
