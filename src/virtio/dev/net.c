@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Network device: features, configuration, the tap as a source of the loop, link state.
+ */
+#define LOG_MODULE "virtio_net"
+#include "virtio/dev/net_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "base/alloc.h"
+#include "base/endian.h"
+
+#define NET_ID    1
+#define NET_CLASS 0x020000
+
+/* struct virtio_net_config (5.1.4), as far as it is offered. */
+#define NET_CONFIG_MAC    0
+#define NET_CONFIG_STATUS 6
+#define NET_CONFIG_PAIRS  8
+#define NET_CONFIG_MTU    10
+#define NET_CONFIG_SIZE   12u
+
+static_assert(VIRTIO_QUEUES_MAX >= 2 * NET_QUEUES_MAX + 1, "queues");
+
+/* ---- Features ---- */
+
+static const struct {
+	uint64_t guest, host; /* the driver takes such packets; it may send them */
+	unsigned int offload;
+} net_offloads[] = {
+	{NET_F_GUEST_CSUM, NET_F_CSUM, NET_OFFLOAD_CSUM},
+	{NET_F_GUEST_TSO4, NET_F_HOST_TSO4, NET_OFFLOAD_TSO4},
+	{NET_F_GUEST_TSO6, NET_F_HOST_TSO6, NET_OFFLOAD_TSO6},
+	{NET_F_GUEST_ECN, NET_F_HOST_ECN, NET_OFFLOAD_ECN},
+	{NET_F_GUEST_UFO, NET_F_HOST_UFO, NET_OFFLOAD_UFO},
+	{NET_F_GUEST_USO4, NET_F_HOST_USO, NET_OFFLOAD_USO4},
+	{NET_F_GUEST_USO6, NET_F_HOST_USO, NET_OFFLOAD_USO6},
+};
+
+static uint64_t net_features(const struct virtio_net_options *options)
+{
+	const struct net_tap *tap = options->tap;
+	uint64_t features = NET_F_MAC | NET_F_STATUS | NET_F_MRG_RXBUF | NET_F_CTRL_VQ |
+			    NET_F_CTRL_RX | NET_F_CTRL_VLAN | NET_F_CTRL_MAC_ADDR |
+			    NET_F_GUEST_ANNOUNCE;
+
+	if (options->mtu)
+		features |= NET_F_MTU;
+	if (tap->n_queues > 1)
+		features |= NET_F_MQ;
+	if (tap->offloads)
+		features |= NET_F_CTRL_GUEST_OFFLOADS;
+	for (unsigned int i = 0; i < ARRAY_SIZE(net_offloads); i++) {
+		if (tap->offloads & net_offloads[i].offload)
+			features |= net_offloads[i].guest | net_offloads[i].host;
+	}
+	return features;
+}
+
+int net_set_offloads(struct virtio_net *net, uint64_t features)
+{
+	unsigned int offloads = 0;
+
+	/* 5.1.3.1: segments need partial checksums. */
+	for (unsigned int i = 0; features & NET_F_GUEST_CSUM && i < ARRAY_SIZE(net_offloads); i++) {
+		if (features & net_offloads[i].guest)
+			offloads |= net_offloads[i].offload;
+	}
+	return net_tap_set_offloads(net->tap, offloads & net->tap->offloads);
+}
+
+/* ---- The tap in the loop ---- */
+
+void net_pair_watch(struct net_pair *pair, uint32_t events)
+{
+	if (pair->tap.loop)
+		loop_modify(&pair->tap, events);
+	else
+		pair->tap.events = events;
+}
+
+static void net_pair_poll(struct net_pair *pair, bool polled)
+{
+	struct virtio_net *net = pair->net;
+
+	if (!polled)
+		loop_remove(&pair->tap);
+	else if (!pair->tap.loop && !net->lost && !net->paused &&
+		 loop_add(net->dev.loop, &pair->tap))
+		net_link_lost(net); /* cannot be polled, so it will not do anything */
+}
+
+static void net_tap_ready(struct loop_fd *source, uint32_t events)
+{
+	struct net_pair *pair = container_of(source, struct net_pair, tap);
+
+	if (events & EPOLLOUT && pair->tx_waits)
+		net_tx_run(pair);
+	if (events & EPOLLIN)
+		net_rx_run(pair);
+	else if (events & EPOLLHUP ||
+		 (events & EPOLLERR && !net_tap_take_error(pair->net->tap, pair->index)))
+		net_link_lost(pair->net);
+}
+
+int net_set_pairs(struct virtio_net *net, unsigned int n)
+{
+	int ret = net_tap_set_queues(net->tap, n);
+
+	net->active_pairs = MIN(n, net->tap->n_attached);
+	for (unsigned int i = 0; i < net->n_pairs; i++)
+		net_pair_poll(&net->pairs[i], i < net->active_pairs);
+	return ret;
+}
+
+/* ---- What goes wrong ---- */
+
+void net_drop(struct virtio_net *net, const char *way, const char *why)
+{
+	net->dropped++;
+	log_guest(&net->dev.limit, "%s: a packet was dropped (%s: %s); %llu so far", net->name, way,
+		why, (unsigned long long)net->dropped);
+}
+
+void net_queue_broke(struct virtio_net *net, unsigned int q)
+{
+	if (!(q % 2))
+		net_pair_poll(&net->pairs[q / 2], false);
+	log_guest(&net->dev.limit, "%s: the driver broke queue %u; the device waits for a reset",
+		net->name, q);
+	net->dev.transport->needs_reset(net->dev.transport);
+}
+
+static void net_change_status(struct virtio_net *net, uint16_t set, uint16_t clear)
+{
+	uint16_t old = atomic_load(&net->status);
+	uint16_t now = (uint16_t)((old & ~clear) | set);
+
+	atomic_store(&net->status, now);
+	if (now != old && net->dev.negotiated & NET_F_STATUS)
+		net->dev.transport->config_changed(net->dev.transport);
+}
+
+void net_link_lost(struct virtio_net *net)
+{
+	if (net->lost)
+		return;
+	net->lost = true;
+	log_warn("%s: the interface \"%s\" is gone; the link is down", net->name, net->tap->name);
+	for (unsigned int i = 0; i < net->n_pairs; i++) {
+		net_pair_poll(&net->pairs[i], false);
+		/* What waits for room in the tap need not wait any more. */
+		if (net->pairs[i].tx_waits)
+			net->dev.transport->again(net->dev.transport, 2 * i + 1);
+	}
+	net_change_status(net, 0, NET_S_LINK_UP);
+}
+
+/* ---- The device ---- */
+
+/* The control queue is the one after the pairs that the driver knows (5.1.2). */
+static unsigned int net_ctrl_queue(const struct virtio_net *net)
+{
+	return net->dev.negotiated & NET_F_MQ ? 2 * net->n_pairs : 2;
+}
+
+static void net_notify(struct virtio_dev *dev, unsigned int q)
+{
+	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
+
+	if (q == net_ctrl_queue(net))
+		net_ctrl_run(net, q);
+	else if (q / 2 >= net->n_pairs)
+		return;
+	else if (q % 2)
+		net_tx_run(&net->pairs[q / 2]);
+	else
+		net_rx_notified(&net->pairs[q / 2]);
+}
+
+static uint64_t net_pack_mac(const uint8_t mac[NET_ADDRESS])
+{
+	uint8_t raw[8] = {0};
+
+	memcpy(raw, mac, NET_ADDRESS);
+	return load_le64(raw);
+}
+
+static void net_activate(struct virtio_dev *dev)
+{
+	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
+
+	net->paused = false;
+	for (unsigned int i = 0; i < net->n_pairs; i++) {
+		net_rx_reset(&net->pairs[i]);
+		net->pairs[i].tx_waits = false;
+		net->pairs[i].tap.events = EPOLLIN;
+	}
+	/* What was not to be had, the host does itself; 5.1.5: one pair at first. */
+	if (net_set_offloads(net, dev->negotiated) || net_set_pairs(net, 1))
+		log_guest(&dev->limit, "%s: cannot set up the interface \"%s\"", net->name,
+			net->tap->name);
+}
+
+static void net_deactivate(struct virtio_dev *dev)
+{
+	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
+
+	for (unsigned int i = 0; i < net->n_pairs; i++)
+		net_pair_poll(&net->pairs[i], false);
+	net_ctrl_reset(net);
+	atomic_store(&net->mac, net_pack_mac(net->first_mac));
+	atomic_fetch_and(&net->status, (uint16_t)~NET_S_ANNOUNCE);
+	/* The next driver may not know what this one allowed. On a dead interface all this fails.
+	 */
+	if (net_tap_set_queues(net->tap, 1) || net_set_offloads(net, 0))
+		return;
+	net_tap_drain(net->tap);
+}
+
+/* After a pause the network may have forgotten where the guest is: it tells (5.1.6.5.4). */
+static void net_pause(struct virtio_dev *dev, bool paused)
+{
+	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
+	bool resumed = net->paused && !paused;
+
+	net->paused = paused;
+	for (unsigned int i = 0; i < net->active_pairs; i++)
+		net_pair_poll(&net->pairs[i], !paused && !dev->queues[2 * i].broken);
+	if (resumed && dev->negotiated & NET_F_GUEST_ANNOUNCE && dev->negotiated & NET_F_CTRL_VQ)
+		net_change_status(net, NET_S_ANNOUNCE, 0);
+}
+
+static void net_config_read(struct virtio_dev *dev, unsigned int off, void *data, unsigned int size)
+{
+	const struct virtio_net *net = container_of(dev, struct virtio_net, dev);
+	uint8_t config[NET_CONFIG_SIZE] = {0};
+	uint8_t mac[8];
+
+	store_le64(mac, atomic_load(&net->mac));
+	memcpy(config + NET_CONFIG_MAC, mac, NET_ADDRESS);
+	store_le16(config + NET_CONFIG_STATUS, atomic_load(&net->status));
+	store_le16(config + NET_CONFIG_PAIRS, (uint16_t)net->n_pairs);
+	store_le16(config + NET_CONFIG_MTU, net->mtu);
+	memcpy(data, config + off, size);
+}
+
+static void net_free(struct virtio_dev *dev)
+{
+	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
+
+	net_tap_free(net->tap);
+	free(net);
+}
+
+static const struct virtio_dev_ops net_ops = {.notify = net_notify,
+	.activate = net_activate,
+	.deactivate = net_deactivate,
+	.pause = net_pause,
+	.config_read = net_config_read,
+	.free = net_free};
+
+static void net_init_pairs(struct virtio_net *net)
+{
+	for (unsigned int i = 0; i < net->n_pairs; i++) {
+		struct net_pair *pair = &net->pairs[i];
+
+		pair->net = net;
+		pair->index = i;
+		pair->tap.fd = net->tap->fds[i];
+		pair->tap.ready = net_tap_ready;
+	}
+}
+
+struct err *virtio_net_create(const struct virtio_net_options *options, struct virtio_dev **ret_dev)
+{
+	unsigned int n = options->tap->n_queues;
+	struct virtio_net *net = calloc(1, sizeof(*net) + n * sizeof(net->pairs[0]));
+
+	if (!net)
+		return err_new(ENOMEM, "Cannot create a network device");
+	net->tap = options->tap;
+	net->n_pairs = n;
+	net->mtu = options->mtu;
+	net->status = NET_S_LINK_UP;
+	memcpy(net->first_mac, options->mac, NET_ADDRESS);
+	net->mac = net_pack_mac(options->mac);
+	strncpy(net->name, options->name, sizeof(net->name) - 1);
+	net_init_pairs(net);
+	net->dev = (struct virtio_dev){
+		.ops = &net_ops,
+		.name = net->name,
+		.id = NET_ID,
+		.class_code = NET_CLASS,
+		.features = net_features(options),
+		.n_queues = 2 * n + 1,
+		.queue_size = VIRTQ_SIZE_MAX,
+		.config_size = NET_CONFIG_SIZE,
+	};
+	*ret_dev = &net->dev;
+	return NULL;
+}

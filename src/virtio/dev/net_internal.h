@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network device's state, shared by its files.
+ *
+ * Theory of operation. One thread serves all queues. Packets go straight between the tap and the
+ * pieces of guest memory: one readv or writev each.
+ *
+ * Receiving. The device takes buffers out of the ring ahead of packets, as many as `window` bytes
+ * need, and reads a packet into all of them at once, with `spill` as the last piece; what the
+ * packet did not need stays for the next one. So a packet that is larger than the buffers at hand
+ * is not lost: it waits, part of it in the spill, until the driver adds buffers ("held"). While
+ * there are no buffers at all the tap is not polled ("starved"); the driver's next notification
+ * resumes. The buffers that are taken and not used are the driver's again after a reset, as all
+ * are.
+ *
+ * Sending. The header is copied and looked at before the tap gets it: the driver may change its own
+ * meanwhile. If the tap has no room, the chain waits ("tx_waits").
+ *
+ * Nothing that a packet or the tap does ends the device: what cannot be sent or received is dropped
+ * and counted. An interface that is gone takes the link down (STATUS), and packets go nowhere.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "virtio/dev/net.h"
+
+/* Feature bits (5.1.3). */
+#define NET_F_CSUM                (1ull << 0)
+#define NET_F_GUEST_CSUM          (1ull << 1)
+#define NET_F_CTRL_GUEST_OFFLOADS (1ull << 2)
+#define NET_F_MTU                 (1ull << 3)
+#define NET_F_MAC                 (1ull << 5)
+#define NET_F_GUEST_TSO4          (1ull << 7)
+#define NET_F_GUEST_TSO6          (1ull << 8)
+#define NET_F_GUEST_ECN           (1ull << 9)
+#define NET_F_GUEST_UFO           (1ull << 10)
+#define NET_F_HOST_TSO4           (1ull << 11)
+#define NET_F_HOST_TSO6           (1ull << 12)
+#define NET_F_HOST_ECN            (1ull << 13)
+#define NET_F_HOST_UFO            (1ull << 14)
+#define NET_F_MRG_RXBUF           (1ull << 15)
+#define NET_F_STATUS              (1ull << 16)
+#define NET_F_CTRL_VQ             (1ull << 17)
+#define NET_F_CTRL_RX             (1ull << 18)
+#define NET_F_CTRL_VLAN           (1ull << 19)
+#define NET_F_GUEST_ANNOUNCE      (1ull << 21)
+#define NET_F_MQ                  (1ull << 22)
+#define NET_F_CTRL_MAC_ADDR       (1ull << 23)
+#define NET_F_GUEST_USO4          (1ull << 54)
+#define NET_F_GUEST_USO6          (1ull << 55)
+#define NET_F_HOST_USO            (1ull << 56)
+
+/* Status of the link (5.1.4). */
+#define NET_S_LINK_UP  1u
+#define NET_S_ANNOUNCE 2u
+
+/* struct virtio_net_hdr (5.1.6). */
+#define NET_HDR_FLAGS        0
+#define NET_HDR_GSO_TYPE     1
+#define NET_HDR_GSO_SIZE     4
+#define NET_HDR_CSUM_START   6
+#define NET_HDR_CSUM_OFFSET  8
+#define NET_HDR_NUM_BUFFERS  10
+
+#define NET_FRAME_MIN        14u  /* Ethernet addresses and type */
+#define NET_TURN             64u  /* packets of a queue before the others have their turn */
+#define NET_PIECES_MAX       1024 /* of one system call: IOV_MAX */
+#define NET_CHAIN_PIECES_MAX 256  /* of one receive buffer; what is behind them is not used */
+
+/* A receive buffer that was taken out of the ring. */
+struct net_buffer {
+	uint16_t head;
+	uint16_t n; /* pieces */
+	uint64_t size;
+};
+
+struct net_pair {
+	struct virtio_net *net;
+	unsigned int index;
+	struct loop_fd tap;
+
+	unsigned int first_buffer, n_buffers; /* in buffers */
+	unsigned int first_piece, n_pieces;   /* in pieces */
+	uint64_t capacity;                    /* bytes of those buffers */
+	uint64_t window;                      /* bytes of buffers wanted for the next packet */
+	uint64_t held;                        /* size of a packet that needs more; 0: none */
+	uint64_t held_in_buffers;             /* of it; the rest is in the spill */
+	uint64_t unpublished;                 /* bytes */
+	bool starved;
+	unsigned int errors; /* of the tap, one after the other */
+
+	bool tx_waits;
+	unsigned int tx_n; /* pieces of the packet that waits */
+	uint8_t tx_header[NET_HEADER];
+
+	struct virtq_chain tx_chain;
+	struct iovec tx_pieces[NET_PIECES_MAX];
+	struct net_buffer buffers[VIRTQ_SIZE_MAX];
+	struct iovec pieces[NET_PIECES_MAX];
+	uint8_t spill[NET_PACKET_MAX];
+};
+
+/* What the driver said about the addresses that it wants (5.1.6.5). */
+struct net_filter {
+	bool promiscuous, all_multicast;
+	bool has_table;
+	bool is_full; /* the driver's table is larger than ours */
+	unsigned int n_unicast, n_multicast;
+	uint8_t table[NET_FILTER_MAX][NET_ADDRESS]; /* unicast ones first */
+};
+
+struct virtio_net {
+	struct virtio_dev dev;
+	struct net_tap *tap;
+	char name[32];
+	uint8_t first_mac[NET_ADDRESS]; /* after a reset */
+	uint16_t mtu;
+	_Atomic uint64_t mac; /* the first byte lowest */
+	_Atomic uint16_t status;
+	bool lost; /* the interface is gone for good */
+	bool paused;
+	unsigned int active_pairs;
+	uint64_t dropped; /* packets */
+	struct net_filter filter;
+	struct virtq_chain chain; /* of the receive queues' and the control queue's turn */
+	unsigned int n_pairs;
+	struct net_pair pairs[];
+};
+
+/* net.c [loop] */
+void net_drop(struct virtio_net *net, const char *way, const char *why);
+void net_queue_broke(struct virtio_net *net, unsigned int q);
+/* The interface does not come back. */
+void net_link_lost(struct virtio_net *net);
+/* Waits for these events of the pair's tap, if it is polled at all now. */
+void net_pair_watch(struct net_pair *pair, uint32_t events);
+/* The first n pairs are polled and attached from now on; 0 or -errno. */
+int must_check net_set_pairs(struct virtio_net *net, unsigned int n);
+int must_check net_set_offloads(struct virtio_net *net, uint64_t features);
+
+/* net_rx.c [loop] */
+void net_rx_run(struct net_pair *pair);
+void net_rx_notified(struct net_pair *pair);
+/* As for a new driver. */
+void net_rx_reset(struct net_pair *pair);
+
+/* net_tx.c [loop] */
+void net_tx_run(struct net_pair *pair);
+
+/* net_ctrl.c [loop] */
+void net_ctrl_run(struct virtio_net *net, unsigned int q);
+/* As for a new driver; [any] while no thread runs. */
+void net_ctrl_reset(struct virtio_net *net);
