@@ -8,6 +8,8 @@
 
 #define VM_CONFIG_PAGE_SIZE  KIB(4)
 #define VM_CONFIG_MEMORY_MIN MIB(2)
+#define VM_CONFIG_MTU_MIN    68 /* virtio 1.3, 5.1.4.1 */
+#define VM_CONFIG_IF_MAX     15
 #define VM_CONFIG_SERIAL_MAX 20 /* virtio 1.3, 5.2.6: the identifier of a block device */
 
 /* ---- Builder ---- */
@@ -118,6 +120,66 @@ static struct err *vm_config_check_payload(const struct vm_config *config)
 	return NULL;
 }
 
+static int vm_config_hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool vm_config_parse_mac(const char *text, uint8_t ret_mac[6])
+{
+	uint8_t mac[6];
+
+	if (strlen(text) != 17)
+		return false;
+	for (int i = 0; i < 6; i++) {
+		int high = vm_config_hex(text[3 * i]);
+		int low = vm_config_hex(text[3 * i + 1]);
+
+		if (high < 0 || low < 0 || (i < 5 && text[3 * i + 2] != ':'))
+			return false;
+		mac[i] = (uint8_t)(high << 4 | low);
+	}
+	memcpy(ret_mac, mac, sizeof(mac));
+	return true;
+}
+
+static struct err *vm_config_check_mac(const char *text)
+{
+	static const uint8_t zero[6];
+	uint8_t mac[6];
+
+	if (!text)
+		return NULL;
+	if (!vm_config_parse_mac(text, mac))
+		return err_new(0, "--net: mac=%s is not like 52:54:00:12:34:56", text);
+	if (mac[0] & 1 || !memcmp(mac, zero, sizeof(mac)))
+		return err_new(0, "--net: mac=%s is not the address of one interface", text);
+	return NULL;
+}
+
+static struct err *vm_config_check_net(const struct net_config *net)
+{
+	bool is_tun = !net->tap || !strcmp(net->tap, "/dev/net/tun");
+
+	if (net->fd && (net->if_name || net->tap))
+		return err_new(0, "--net: fd excludes if and tap");
+	if (net->fd && net->queue_pairs > 1)
+		return err_new(0, "--net: fd is one pair of queues, not %u", net->queue_pairs);
+	if (net->fd > INT32_MAX)
+		return err_new(0, "--net: fd=%u is not a descriptor", net->fd);
+	if (!net->fd && is_tun && (!net->if_name || !*net->if_name))
+		return err_new(0, "--net: give an interface: if=NAME, tap=/dev/tapN or fd=NUMBER");
+	if (net->if_name && strlen(net->if_name) > VM_CONFIG_IF_MAX)
+		return err_new(
+			0, "--net: if=%s is longer than %u bytes", net->if_name, VM_CONFIG_IF_MAX);
+	if (net->mtu && net->mtu < VM_CONFIG_MTU_MIN)
+		return err_new(0, "--net: mtu=%u is less than %u", net->mtu, VM_CONFIG_MTU_MIN);
+	return vm_config_check_mac(net->mac);
+}
+
 struct err *vm_config_validate(const struct vm_config *config)
 {
 	struct err *err = vm_config_check_payload(config);
@@ -126,6 +188,8 @@ struct err *vm_config_validate(const struct vm_config *config)
 		err = vm_config_check_cpu(&config->cpu);
 	if (!err)
 		err = vm_config_check_memory(&config->memory);
+	for (size_t i = 0; !err && i < config->n_net; i++)
+		err = vm_config_check_net(&config->net[i]);
 	for (size_t i = 0; !err && i < config->n_blk; i++) {
 		if (config->blk[i].serial && strlen(config->blk[i].serial) > VM_CONFIG_SERIAL_MAX)
 			err = err_new(0, "--blk: serial=%s is longer than 20 bytes",

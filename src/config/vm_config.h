@@ -61,6 +61,22 @@ struct blk_config {
 	char *serial; /* NULL: the device's name */
 };
 
+enum net_kind { NET_TAP };
+
+/* Which engine serves it. */
+enum device_api { DEVICE_API_MIO, DEVICE_API_IO_URING };
+
+struct net_config {
+	enum net_kind kind;
+	char *if_name;
+	char *tap;
+	char *mac;            /* NULL: generated */
+	uint16_t mtu;         /* 0: none */
+	uint16_t queue_pairs; /* 0: 1 */
+	uint32_t fd;          /* 0: none */
+	enum device_api api;
+};
+
 enum kernel_unpack { KERNEL_UNPACK_HOST, KERNEL_UNPACK_GUEST };
 
 struct vm_config {
@@ -74,6 +90,8 @@ struct vm_config {
 	struct console_config console;
 	bool pvpanic;
 	bool entropy;
+	struct net_config *net;
+	size_t n_net;
 	struct blk_config *blk;
 	size_t n_blk;
 	bool no_reboot;
@@ -109,6 +127,9 @@ struct err *must_check vm_config_check(struct vm_config_builder *builder);
 struct err *must_check vm_config_finish(
 	struct vm_config_builder *builder, struct vm_config *ret_config);
 void vm_config_builder_deinit(struct vm_config_builder *builder);
+
+/* Six pairs of hexadecimal digits with ':' between them; false if the text is anything else. */
+bool must_check vm_config_parse_mac(const char *text, uint8_t ret_mac[6]);
 
 /* What the schema cannot say: combinations, alignment. */
 struct err *must_check vm_config_validate(const struct vm_config *config);

@@ -188,6 +188,61 @@ static const struct config_union blk_union = {
 static const struct config_field blk_item = {
 	.name = "blk", .kind = CONFIG_UNION, .variants = &blk_union, .help = "a disk"};
 
+static const struct config_choice device_apis[] = {
+	{"mio", NULL}, {"io_uring", "iouring"}, {NULL, NULL}};
+
+static const struct config_struct net_tap_schema = {(const struct config_field[]){
+	{.name = "if",
+		.alias = "if_name",
+		FIELD(struct net_config, if_name),
+		.kind = CONFIG_STRING,
+		.meta = "name",
+		.help = "TAP interface of the host"},
+	{.name = "tap",
+		FIELD(struct net_config, tap),
+		.kind = CONFIG_STRING,
+		.meta = "path",
+		.help = "/dev/tapN of a macvtap or ipvtap interface, instead of if; [default: /dev/net/tun]"},
+	{.name = "fd",
+		UINT(struct net_config, fd),
+		.meta = "number",
+		.help = "open descriptor of a TAP, or of a datagram or seqpacket socket, instead of both; 0: none"},
+	{.name = "mac",
+		FIELD(struct net_config, mac),
+		.kind = CONFIG_STRING,
+		.meta = "aa:bb:cc:dd:ee:ff",
+		.help = "the guest's address; otherwise the macvtap's, or one made of the host's identity and the interface's name"},
+	{.name = "mtu",
+		UINT(struct net_config, mtu),
+		.def = "0",
+		.help = "MTU that the guest is told, 68 or more; 0: none"},
+	{.name = "queue_pairs",
+		.alias = "qp",
+		UINT(struct net_config, queue_pairs),
+		.max = 16,
+		.def = "0",
+		.help = "pairs of queues, at most 16; 0: one"},
+	{.name = "api",
+		FIELD(struct net_config, api),
+		.kind = CONFIG_ENUM,
+		.choices = device_apis,
+		.def = "mio",
+		.help = "accepted for compatibility: packets go through epoll, readv and writev"},
+	END,
+}};
+
+static const struct config_union net_union = {
+	.variants = (const struct config_variant[]){{.name = "tap",
+							    .alias = "Tap",
+							    .fields = &net_tap_schema,
+							    .help = "an interface of the host"},
+		END},
+	.tag_offset = offsetof(struct net_config, kind),
+};
+
+static const struct config_field net_item = {
+	.name = "net", .kind = CONFIG_UNION, .variants = &net_union, .help = "a network card"};
+
 static const struct config_choice kernel_unpack_choices[] = {
 	{"host", NULL}, {"guest", NULL}, {NULL, NULL}};
 
@@ -264,6 +319,14 @@ const struct config_struct vm_config_schema = {(const struct config_field[]){
 		FIELD(struct vm_config, entropy),
 		.kind = CONFIG_BOOL,
 		.help = "virtio source of random numbers"},
+	{.name = "net",
+		FIELD(struct vm_config, net),
+		.count_offset = offsetof(struct vm_config, n_net),
+		.kind = CONFIG_LIST,
+		.item = &net_item,
+		.item_size = sizeof(struct net_config),
+		.meta = "spec",
+		.help = "virtio network card"},
 	{.name = "blk",
 		FIELD(struct vm_config, blk),
 		.count_offset = offsetof(struct vm_config, n_blk),

@@ -5,11 +5,15 @@
  */
 #include "board/x86_64/board_internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "block/block.h"
+#include "net/mac.h"
+#include "net/tap.h"
 #include "pci/pvpanic.h"
 #include "virtio/dev/blk.h"
+#include "virtio/dev/net.h"
 #include "virtio/dev/rng.h"
 #include "virtio/pci/virtio_pci.h"
 
@@ -79,6 +83,37 @@ static struct err *board_add_entropy(struct board *board)
 	return err ? err : board_add_virtio(board, dev);
 }
 
+static struct err *board_add_net(struct board *board, unsigned int index)
+{
+	const struct net_config *config = &board->config->net[index];
+	struct net_tap_options tap = {
+		.path = config->tap ? config->tap : NET_DEV_TUN,
+		.if_name = config->if_name,
+		.fd = config->fd ? (int)config->fd : -1,
+		.n_queues = config->queue_pairs ? config->queue_pairs : 1,
+	};
+	struct virtio_net_options options = {.mtu = config->mtu};
+	struct virtio_dev *dev;
+	char name[32];
+	struct err *err = net_tap_open(&tap, &options.tap);
+
+	(void)snprintf(name, sizeof(name), "virtio-net-%u", index);
+	options.name = name;
+	if (err)
+		return err_wrap(err, "Failed to create the network card %s", name);
+	if (!config->mac)
+		net_mac_generate(options.tap, index, options.mac);
+	else if (!vm_config_parse_mac(config->mac, options.mac))
+		err = err_new(EINVAL, "Not an address: \"%s\"", config->mac);
+	if (!err)
+		err = virtio_net_create(&options, &dev);
+	if (err) {
+		net_tap_free(options.tap);
+		return err;
+	}
+	return board_add_virtio(board, dev);
+}
+
 static struct err *board_add_blk(struct board *board, unsigned int index)
 {
 	const struct blk_config *config = &board->config->blk[index];
@@ -116,6 +151,8 @@ struct err *board_create_pci(struct board *board)
 	}
 	if (!err && board->config->entropy)
 		err = board_add_entropy(board);
+	for (unsigned int i = 0; !err && i < board->config->n_net; i++)
+		err = board_add_net(board, i);
 	for (unsigned int i = 0; !err && i < board->config->n_blk; i++)
 		err = board_add_blk(board, i);
 	return err ? err : pci_segment_place(board->pci);
