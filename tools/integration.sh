@@ -19,7 +19,7 @@ for name in debian12-cloud debian12-generic debian13-cloud debian13-generic; do
 done
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch.sh debian12-cloud)" \
-	virtio_pci virtio_blk virtio-rng pvpanic-pci
+	virtio_pci virtio_blk virtio_net virtio-rng pvpanic-pci
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
 set -- /usr/bin/python3 -B -m pytest -p no:cacheprovider -q --color=no ${ALIOTH_TESTS:+-m "$ALIOTH_TESTS"} tests/integration "$@"
 if "$ALIOTH" check >/dev/null 2>&1; then

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network cards under a real Linux driver, on TAP interfaces that the tests make."""
+import contextlib
+import hashlib
+import os
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import data
+from vm import VM, TIMEOUT, run
+
+QUIET = "console=ttyS0 quiet "
+HOST, GUEST = "10.77.0.1", "10.77.0.2"
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="needs root and TUN")
+
+
+def ip(*args, check=True):
+    return subprocess.run(["ip", *args], check=check, capture_output=True).returncode
+
+
+@contextlib.contextmanager
+def tap(*flags, name="altest0", up=True):
+    ip("link", "del", name, check=False)
+    ip("tuntap", "add", name, "mode", "tap", *flags)
+    with open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w", encoding="ascii") as f:
+        f.write("1")
+    ip("addr", "add", f"{HOST}/24", "dev", name)
+    if up:
+        ip("link", "set", name, "up")
+    try:
+        yield name
+    finally:
+        ip("link", "del", name, check=False)
+
+
+def guest(base, net, script, cpus=1):
+    """A VM whose guest configures its card, says "card ready" and runs the script (spaces are fine, plus signs are not)."""
+    args = list(base)
+    args[args.index("--initramfs") + 1] = data("initramfs-modules")
+    line = f"ifconfig eth0 {GUEST} up;echo card ready;{script}".replace(" ", "+")
+    return VM("boot", *args, "--cpu", f"count={cpus}", "--net", net, "--cmdline", QUIET + "alioth.run=" + line)
+
+
+def ping_guest(count=1):
+    """The host asks the guest; whether it answered."""
+    return subprocess.run(["busybox", "ping", "-c", str(count), "-W", "10", GUEST], check=False,
+                          capture_output=True).returncode == 0
+
+
+def connect(port):
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        try:
+            return socket.create_connection((GUEST, port), timeout=TIMEOUT)
+        except (ConnectionRefusedError, TimeoutError, OSError):
+            assert time.monotonic() < deadline, "the guest does not listen"
+            time.sleep(0.2)
+
+
+ECHO = "nc -l -p 5000 >/tmp/in;md5sum /tmp/in;nc -l -p 5001 </tmp/in;echo sent"
+
+
+def transfer(vm, size):
+    """Random bytes to the guest and back again."""
+    content = os.urandom(size)
+    with connect(5000) as s:
+        s.sendall(content)
+    vm.expect(hashlib.md5(content).hexdigest())
+    back = b""
+    with connect(5001) as s:
+        while chunk := s.recv(1 << 20):
+            back += chunk
+    assert back == content
+    vm.expect("sent")
+
+
+def test_ping_and_transfer_both_ways(base):
+    with tap() as name, guest(base, f"tap,if={name},mac=52:54:00:aa:bb:cc,mtu=1500",
+                              f"ping -c 2 -W 10 {HOST};cat /sys/class/net/eth0/address;"
+                              f"cat /sys/class/net/eth0/device/features;{ECHO};"
+                              "ping -c 1 -W 10 " + HOST) as vm:
+        vm.expect("card ready")
+        vm.expect("2 packets received")
+        vm.expect("52:54:00:aa:bb:cc")
+        # CSUM, MTU, MAC, TSO, ECN, MRG_RXBUF, STATUS, CTRL_VQ, CTRL_RX, CTRL_VLAN, GUEST_ANNOUNCE, CTRL_MAC_ADDR
+        bits = vm.expect(r"([01]{64})\r?\n").group(1)
+        assert all(bits[i:i + 1] == b"1" for i in (0, 1, 3, 5, 7, 8, 11, 12, 15, 16, 17, 18, 19, 21, 23)), bits
+        assert ping_guest(2)
+        transfer(vm, 8 << 20)
+        vm.expect("1 packets received")
+        assert vm.wait() == 0
+        assert "dropped" not in vm.error_text()
+
+
+def test_mac_is_the_same_at_every_start(base):
+    found = []
+    for _ in range(2):
+        with tap() as name, guest(base, f"if={name},mtu=1300",
+                                  "cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu") as vm:
+            found.append(vm.expect(r"([0-9a-f]{2}(:[0-9a-f]{2}){5})\r?\n1300\r?\n").group(1))
+            assert vm.wait() == 0
+    assert found[0] == found[1]
+    assert int(found[0][:2], 16) & 3 == 2
+
+
+def test_two_pairs_of_queues(base):
+    with tap("multi_queue") as name, guest(base, f"if={name},queue_pairs=2",
+                                           "ls -d /sys/class/net/eth0/queues/rx-*|wc -l;" + ECHO, cpus=2) as vm:
+        vm.expect("card ready")
+        vm.expect("\n2\r?\n")
+        assert len([q for q in os.listdir(f"/sys/class/net/{name}/queues") if q.startswith("tx-")]) == 2
+        transfer(vm, 1 << 20)
+        assert vm.wait() == 0
+
+
+def test_driver_that_comes_again(base):
+    """Unbound and bound again, the card works, with another address for a while."""
+    script = ("D=/sys/bus/virtio/drivers/virtio_net;V=$(ls $D|grep virtio);ifconfig eth0 down;"
+              "ifconfig eth0 hw ether 52:54:00:00:00:07;"
+              f"ifconfig eth0 {GUEST} up;ping -c 1 -W 10 {HOST};"
+              "for i in 1 2 3 4 5 6 7 8 9 10;do echo $V>$D/unbind;echo $V>$D/bind;done;"
+              f"cat /sys/class/net/eth0/address;ifconfig eth0 {GUEST} up;ping -c 2 -W 10 {HOST}")
+    with tap() as name, guest(base, f"if={name},mac=52:54:00:00:00:01", script) as vm:
+        vm.expect("1 packets received")
+        vm.expect("52:54:00:00:00:01")
+        vm.expect("2 packets received")
+        assert vm.wait() == 0
+
+
+def test_an_interface_that_goes_down_and_away(base):
+    script = "while [ $(cat /sys/class/net/eth0/carrier) = 1 ];do sleep 1;done;echo carrier lost;ping -c 1 -W 1 " + HOST
+    with tap() as name, guest(base, f"if={name}", script) as vm:
+        vm.expect("card ready")
+        assert ping_guest()
+        ip("link", "set", name, "down")
+        ip("link", "set", name, "up")
+        assert ping_guest()
+        ip("link", "del", name)
+        vm.expect("carrier lost")
+        vm.expect("100% packet loss")
+        assert vm.wait() == 0
+        assert "is gone; the link is down" in vm.error_text()
+
+
+def test_bad_interfaces_are_one_clear_error(base, tmp_path):
+    def refused(net, *parts, status=1):
+        got, _, err = run("boot", *base, "--net", net)
+        assert got == status
+        for part in parts:
+            assert part in err
+
+    refused("tap,mac=x,if=altest0", "mac=x is not like", status=2)
+    refused("mtu=1500", "give an interface", status=2)
+    refused("if=altest0,fd=5", "fd excludes if", status=2)
+    refused("if=altest0,queue_pairs=17", "17 is out of range", status=2)
+    refused("fd=77", "Cannot use the descriptor fd=77")
+    refused(f"tap={tmp_path}/none", "Cannot open", "No such file")
+    with tap() as name:
+        refused(f"if={name},queue_pairs=2", "with 2 queues", "multi_queue")
+        with guest(base, f"if={name}", "sleep 1000") as vm:
+            vm.expect("card ready")
+            refused(f"if={name}", "another process has it")
