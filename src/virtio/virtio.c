@@ -11,7 +11,7 @@
  * as the largest queue has, so that a whole ring is one batch. */
 #define VIRTIO_SERVE_MAX VIRTQ_SIZE_MAX
 
-static void virtio_dev_publish(struct virtio_dev *dev, unsigned int q)
+void virtio_dev_publish(struct virtio_dev *dev, unsigned int q)
 {
 	if (virtq_publish(&dev->queues[q]))
 		dev->transport->signal(dev->transport, q);

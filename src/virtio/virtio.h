@@ -25,6 +25,8 @@
 #define VIRTIO_F_INDIRECT_DESC (1ull << 28)
 #define VIRTIO_F_EVENT_IDX     (1ull << 29)
 #define VIRTIO_F_VERSION_1     (1ull << 32)
+#define VIRTIO_F_RING_PACKED   (1ull << 34)
+#define VIRTIO_F_IN_ORDER      (1ull << 35)
 
 struct virtio_dev;
 
@@ -67,7 +69,13 @@ struct virtio_dev {
 	const char *name;    /* "virtio-blk-0"; owned by the device */
 	uint16_t id;         /* virtio device id (5) */
 	uint32_t class_code; /* PCI class, 24 bits */
-	uint64_t features;   /* offered by the model; the transport adds its own */
+	/*
+	 * Offered by the model; the transport adds those that cost a model nothing. IN_ORDER is the
+	 * model's to offer, if it is done with its requests in their order anyway: else the queue
+	 * keeps what was done early from the driver.
+	 */
+	uint64_t features;
+	uint64_t excluded; /* of the transport's, what cannot be had with this device */
 	unsigned int n_queues;
 	uint16_t queue_size; /* largest */
 	unsigned int config_size;
@@ -85,6 +93,9 @@ struct virtio_dev {
 
 /* Works on one chain, and returns the number of bytes that it wrote to it. */
 typedef uint32_t (*virtio_serve_fn)(struct virtio_dev *dev, struct virtq_chain *chain);
+
+/* Shows the driver what was pushed to queue q, and interrupts it as it wishes. [loop] */
+void virtio_dev_publish(struct virtio_dev *dev, unsigned int q);
 
 /*
  * Serves queue q: takes chains while there are any, hands each to `serve`, which always completes

@@ -31,7 +31,10 @@ enum {
 
 uint64_t vp_features(const struct virtio_pci *vp)
 {
-	return vp->dev->features | VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC;
+	const uint64_t own = VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
+			     VIRTIO_F_RING_PACKED;
+
+	return vp->dev->features | (own & ~vp->dev->excluded);
 }
 
 void vp_regs_reset(struct virtio_pci *vp)
@@ -204,13 +207,20 @@ static struct vp_queue *vp_writable_queue(struct virtio_pci *vp)
 	return q->enabled ? NULL : q;
 }
 
+/* A packed ring may have any size (2.8.10.1), a split one a power of two (2.7). */
+static bool vp_is_size(const struct virtio_pci *vp, uint64_t size)
+{
+	return size && size <= vp->dev->queue_size &&
+	       (is_pow2(size) || vp->driver_features & VIRTIO_F_RING_PACKED);
+}
+
 static void vp_write_queue(struct virtio_pci *vp, unsigned int off, uint64_t value)
 {
 	struct vp_queue *q = vp_writable_queue(vp);
 
 	if (!q)
 		return;
-	if (off == VP_QUEUE_SIZE && is_pow2(value) && value <= vp->dev->queue_size)
+	if (off == VP_QUEUE_SIZE && vp_is_size(vp, value))
 		q->size = (uint16_t)value;
 	else if (off == VP_QUEUE_VECTOR)
 		q->vector = vp_vector(vp, value);

@@ -161,6 +161,8 @@ static int vp_start_queue(struct virtio_pci *vp, unsigned int q)
 		.desc = queue->desc,
 		.driver = queue->driver,
 		.device = queue->device,
+		.packed = vp->driver_features & VIRTIO_F_RING_PACKED,
+		.in_order = vp->driver_features & VIRTIO_F_IN_ORDER,
 		.event_idx = vp->driver_features & VIRTIO_F_EVENT_IDX,
 		.indirect = vp->driver_features & VIRTIO_F_INDIRECT_DESC,
 	};
@@ -219,6 +221,7 @@ static void vp_stop(struct virtio_pci *vp)
 	for (unsigned int i = 0; i < vp->dev->n_queues; i++) {
 		struct vp_queue *queue = &vp->queues[i];
 
+		virtq_deinit(&vp->dev->queues[i]);
 		if (queue->kick.fd < 0)
 			continue;
 		vp_bind_queue(vp, i, false);

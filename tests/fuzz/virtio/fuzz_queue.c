@@ -160,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 1; i + 16 <= size && i < 16 * 256; i += 16)
 		queue_step(data + i);
 	fuzz.dev->ops->notify(fuzz.dev, 0);
+	virtq_deinit(&fuzz.dev->queues[0]);
 	fuzz.dev->ops->free(fuzz.dev);
 	ram_free(fuzz.ram);
 	return 0;

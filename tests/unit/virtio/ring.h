@@ -147,6 +147,7 @@ static inline void bench_start(struct bench *b, struct virtio_dev *dev)
 
 static inline void bench_end(struct bench *b)
 {
+	virtq_deinit(&b->dev->queues[0]);
 	b->dev->ops->free(b->dev);
 	ram_free(b->ram);
 }
