@@ -97,6 +97,9 @@ static void test_everything(void **state)
 	set(f, "blk", "file,path=a,readonly=true,serial=one");
 	set(f, "blk", "path=b");
 	set(f, "blk", "c.img");
+	set(f, "net", "tap,if=tap0,mac=52:54:00:12:34:56,mtu=1500,qp=4,api=iouring");
+	set(f, "net", "tap=/dev/tap7,queue_pairs=2");
+	set(f, "net", "fd=9");
 	set(f, "no-reboot", NULL);
 	set(f, "power-button-timeout", "0");
 	set(f, "kernel-unpack", "guest");
@@ -117,6 +120,15 @@ static void test_everything(void **state)
 	assert_null(f->config.blk[1].serial);
 	assert_string_equal(f->config.blk[2].path, "c.img");
 	assert_int_equal(f->config.kernel_unpack, KERNEL_UNPACK_GUEST);
+	assert_int_equal(f->config.n_net, 3);
+	assert_string_equal(f->config.net[0].if_name, "tap0");
+	assert_string_equal(f->config.net[0].mac, "52:54:00:12:34:56");
+	assert_int_equal(f->config.net[0].mtu, 1500);
+	assert_int_equal(f->config.net[0].queue_pairs, 4);
+	assert_int_equal(f->config.net[0].api, DEVICE_API_IO_URING);
+	assert_string_equal(f->config.net[1].tap, "/dev/tap7");
+	assert_null(f->config.net[1].mac);
+	assert_int_equal(f->config.net[2].fd, 9);
 }
 
 static void test_legacy_spellings(void **state)
@@ -189,6 +201,42 @@ static void test_disk_rules(void **state)
 	refuses("blk", "path=x,serial=123456789012345678901", "is longer than 20 bytes");
 }
 
+static void test_network_rules(void **state)
+{
+	refuses("net", "mtu=1500", "--net: give an interface");
+	refuses("net", "if=", "--net: give an interface");
+	refuses("net", "tap=/dev/net/tun", "--net: give an interface");
+	refuses("net", "if=a123456789012345", "is longer than 15 bytes");
+	refuses("net", "if=t,mtu=67", "mtu=67 is less than 68");
+	refuses("net", "if=t,fd=5", "fd excludes if and tap");
+	refuses("net", "tap=/dev/tap1,fd=5", "fd excludes if and tap");
+	refuses("net", "fd=5,qp=2", "one pair of queues");
+	refuses("net", "fd=0x80000000", "is not a descriptor");
+	rejects("net", "if=t,qp=17", "17 is out of range");
+	rejects("net", "if=t,mtu=65536", "65536 is out of range");
+	rejects("net", "if=t,api=epoll", "epoll");
+	rejects("net", "if=t,ifname=u", "Unknown key");
+}
+
+static void test_network_addresses(void **state)
+{
+	static const char *const bad[] = {"", "x", "52:54:00:12:34", "52:54:00:12:34:5",
+		"52:54:00:12:34:567", "52-54-00-12-34-56", "52:54:00:12:34:5g", "525:4:00:12:34:56",
+		"52:54:00:12:34:56:"};
+	uint8_t mac[6];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+		char spec[64];
+
+		(void)snprintf(spec, sizeof(spec), "if=t,mac=%s", bad[i]);
+		refuses("net", spec, "is not like");
+	}
+	refuses("net", "if=t,mac=01:00:5e:00:00:01", "not the address of one interface");
+	refuses("net", "if=t,mac=00:00:00:00:00:00", "not the address of one interface");
+	assert_true(vm_config_parse_mac("0a:Bc:De:f0:99:Ff", mac));
+	assert_memory_equal(mac, "\x0a\xbc\xde\xf0\x99\xff", 6);
+}
+
 static void test_json_is_the_same(void **state)
 {
 	struct fixture *f = *state;
@@ -200,6 +248,7 @@ static void test_json_is_the_same(void **state)
 	set(f, "blk", "a.img");
 	set(f, "console", "socket,path=/tmp/s");
 	set(f, "entropy", NULL);
+	set(f, "net", "if=tap0");
 	assert_ok(vm_config_get_json(&f->builder, &json));
 	assert_ok(vm_config_set_json(&other, json));
 	assert_ok(vm_config_check(&other));
@@ -264,6 +313,8 @@ int main(void)
 		TEST(test_cpu_rules),
 		TEST(test_memory_rules),
 		TEST(test_disk_rules),
+		TEST(test_network_rules),
+		TEST(test_network_addresses),
 		TEST(test_json_is_the_same),
 		TEST(test_json_and_options_do_not_overlap),
 		TEST(test_builder_can_be_used_again),
