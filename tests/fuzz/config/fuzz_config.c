@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The options of `alioth boot` and their JSON form. The first byte chooses: JSON, or an option whose
- * value is the rest; lines before the last one are objects. What was understood must print as JSON
- * that says the same.
+ * The options of `alioth boot` and their JSON form. The first byte chooses: JSON, or an option
+ * whose value is the rest; lines before the last one are objects. What was understood must print as
+ * JSON that says the same.
  */
 #include <stdlib.h>
 #include <string.h>
