@@ -2,6 +2,7 @@
 """Boots the bare-metal programs of tests/guest, one feature each. They print PASS and power off."""
 import json
 import os
+import signal
 
 import pytest
 
@@ -27,6 +28,33 @@ def test_accesses_where_nothing_is(what):
     status, out, err = vm.run("boot", "--kernel", program("sweep"), "-c", what, timeout=vm.TIMEOUT)
     assert "PASS" in out, out + err
     assert status == 0
+
+
+@pytest.mark.parametrize("name", ["hostile_cpu", "hostile_ioapic", "hostile_pci", "hostile_ports", "hostile_virtio"])
+def test_what_a_hostile_guest_does_harms_only_itself(name, tmp_path):
+    disk = tmp_path / "disk"
+    disk.write_bytes(b"\x5a" * 65536)
+    status, out, err = vm.run("boot", "--kernel", program(name), "--entropy", "--pvpanic", "--blk", f"path={disk}",
+                              timeout=vm.TIMEOUT)
+    assert "PASS" in out, out + err
+    assert status == 0
+    assert disk.read_bytes() == b"\x5a" * 65536
+
+
+@pytest.mark.parametrize("how", ["jump", "hole", "stack"])
+def test_crashes_end_with_registers_and_a_status(how):
+    status, out, err = vm.run("boot", "--kernel", program("crash"), "-c", how)
+    assert "about to crash" in out and "FAIL" not in out, out
+    assert status in (3, 5), err
+    assert "rip" in err.lower(), err
+
+
+@pytest.mark.parametrize("how", ["cr3", "sleep", "spin"])
+def test_a_guest_that_never_answers_can_be_ended(how):
+    with vm.VM("boot", "--kernel", program("crash"), "-c", how, "--power-button-timeout", "1") as machine:
+        machine.expect("about to crash")
+        machine.signal(signal.SIGTERM)
+        assert machine.wait() in ((5, 7) if how == "cr3" else (7,))
 
 
 @pytest.mark.parametrize("cpus", [1, 4, 32])

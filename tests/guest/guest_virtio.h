@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A virtio driver for guest programs, which shows its insides so that they can be abused: the
+ * registers of one device (virtio 1.3, 4.1.4) and one split queue (2.7) of 16 entries, without
+ * interrupts.
+ */
+#pragma once
+
+#include "guest.h"
+
+#define VIRTIO_QUEUE_SIZE    16
+
+#define VIRTIO_ACKNOWLEDGE   1
+#define VIRTIO_DRIVER        2
+#define VIRTIO_DRIVER_OK     4
+#define VIRTIO_FEATURES_OK   8
+#define VIRTIO_NEEDS_RESET   0x40
+
+#define VIRTIO_DESC_NEXT     1
+#define VIRTIO_DESC_WRITE    2
+#define VIRTIO_DESC_INDIRECT 4
+
+/* Offsets in the common configuration. */
+#define VIRTIO_FEATURE_SELECT 0x00
+#define VIRTIO_FEATURE        0x04
+#define VIRTIO_GUEST_SELECT   0x08
+#define VIRTIO_GUEST_FEATURE  0x0c
+#define VIRTIO_CONFIG_VECTOR  0x10
+#define VIRTIO_STATUS         0x14
+#define VIRTIO_Q_SELECT       0x16
+#define VIRTIO_Q_SIZE         0x18
+#define VIRTIO_Q_VECTOR       0x1a
+#define VIRTIO_Q_ENABLE       0x1c
+#define VIRTIO_Q_DESC         0x20
+#define VIRTIO_Q_AVAIL        0x28
+#define VIRTIO_Q_USED         0x30
+#define VIRTIO_COMMON_SIZE    0x40
+
+struct virtio_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags;
+	uint16_t next;
+};
+
+struct virtio_ring {
+	struct virtio_desc desc[VIRTIO_QUEUE_SIZE];
+	struct {
+		uint16_t flags, idx, ring[VIRTIO_QUEUE_SIZE], event;
+	} avail;
+	struct {
+		uint16_t flags, idx;
+		struct {
+			uint32_t id, len;
+		} ring[VIRTIO_QUEUE_SIZE];
+		uint16_t event;
+	} __attribute__((aligned(4))) used;
+};
+
+struct virtio {
+	unsigned int slot; /* device number on bus 0 */
+	uint64_t common, notify, isr, config;
+	unsigned int config_cap; /* offset of the capability of access by configuration space */
+	volatile struct virtio_ring *ring;
+};
+
+/* Finds the first device of this virtio id and its registers; false without one. */
+bool virtio_find(uint16_t id, struct virtio *v);
+/* Resets the device and waits until it is. */
+void virtio_reset(const struct virtio *v);
+/* From reset to FEATURES_OK with these features besides VERSION_1; false if they were refused. */
+bool virtio_negotiate(const struct virtio *v, uint64_t features);
+/* Clears the ring and enables queue 0 with it; then DRIVER_OK. */
+void virtio_start(const struct virtio *v);
+/* Makes the chain at descriptor `head` available and notifies. */
+void virtio_submit(const struct virtio *v, uint16_t head);
+void virtio_kick(const struct virtio *v);
+uint8_t virtio_status(const struct virtio *v);
+/* Waits until `n` requests have been used since the start, or the device needs a reset; which of
+ * them. */
+bool virtio_wait(const struct virtio *v, uint16_t n);
