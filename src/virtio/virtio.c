@@ -17,6 +17,13 @@ void virtio_dev_publish(struct virtio_dev *dev, unsigned int q)
 		dev->transport->signal(dev->transport, q);
 }
 
+void virtio_dev_broken(struct virtio_dev *dev, unsigned int q)
+{
+	log_guest(&dev->limit, "%s: the driver broke queue %u; the device waits for a reset",
+		dev->name, q);
+	dev->transport->needs_reset(dev->transport);
+}
+
 /* 0: the queue is empty; 1: there may be more, but it is somebody else's turn; -EINVAL: broken. */
 static int virtio_dev_drain(struct virtio_dev *dev, struct virtq *queue, struct virtq_chain *chain,
 	virtio_serve_fn serve, unsigned int *budget)
@@ -45,14 +52,10 @@ void virtio_dev_serve(
 		ret = virtio_dev_drain(dev, queue, chain, serve, &budget);
 		virtio_dev_publish(dev, q);
 	} while (!ret && virtq_enable_notify(queue));
-	if (ret > 0) {
+	if (ret > 0)
 		dev->transport->again(dev->transport, q);
-	} else if (ret < 0) {
-		log_guest(&dev->limit,
-			"%s: the driver broke queue %u; the device waits for a reset", dev->name,
-			q);
-		dev->transport->needs_reset(dev->transport);
-	}
+	else if (ret < 0)
+		virtio_dev_broken(dev, q);
 }
 
 uint64_t virtio_iov_size(const struct iovec *iov, unsigned int n)

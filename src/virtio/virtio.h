@@ -36,6 +36,9 @@ struct virtio_dev_ops {
 	/* The driver's choice of features is final and the queues are up; optional. Before the
 	 * first notify. Sources may be added to dev->loop. [vcpu] */
 	void (*activate)(struct virtio_dev *dev);
+	/* The loop has ended, as the driver resets the device: waits for what is in flight, so that
+	 * nothing touches guest memory any more; optional. [the device's thread] */
+	void (*drain)(struct virtio_dev *dev);
 	/* After activate, when the thread has ended (or could not be started): takes sources and
 	 * timers out of dev->loop; optional. [vcpu] or [main] */
 	void (*deactivate)(struct virtio_dev *dev);
@@ -46,6 +49,9 @@ struct virtio_dev_ops {
 	/* Device-specific configuration, [off, off + size) inside config_size. [vcpu] */
 	void (*config_read)(
 		struct virtio_dev *dev, unsigned int off, void *data, unsigned int size);
+	/* The driver writes it; optional. [vcpu] */
+	void (*config_write)(
+		struct virtio_dev *dev, unsigned int off, const void *data, unsigned int size);
 	/* The device goes; its thread has ended. [main] */
 	void (*free)(struct virtio_dev *dev);
 };
@@ -90,6 +96,11 @@ struct virtio_dev {
 	uint64_t negotiated;
 	struct virtq queues[VIRTIO_QUEUES_MAX];
 };
+
+/* Shows the driver of queue q what was pushed, and interrupts it as it wishes. [loop] */
+void virtio_dev_publish(struct virtio_dev *dev, unsigned int q);
+/* The driver broke queue q: asks for a reset. [loop] */
+void virtio_dev_broken(struct virtio_dev *dev, unsigned int q);
 
 /* Works on one chain, and returns the number of bytes that it wrote to it. */
 typedef uint32_t (*virtio_serve_fn)(struct virtio_dev *dev, struct virtq_chain *chain);

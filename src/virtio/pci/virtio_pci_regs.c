@@ -291,11 +291,23 @@ static void vp_common_write(
 	}
 }
 
+static void vp_device_write(
+	struct virtio_pci *vp, unsigned int off, unsigned int size, uint64_t value)
+{
+	uint8_t data[8];
+
+	store_le(data, value, size);
+	if (vp->dev->ops->config_write && range_fits(off, size, vp->dev->config_size))
+		vp->dev->ops->config_write(vp->dev, off, data, size);
+}
+
 void vp_regs_write(struct virtio_pci *vp, uint64_t off, unsigned int size, uint64_t value)
 {
 	auto_lock(&vp->lock);
 	if (vp_in(off, size, VP_COMMON, VP_COMMON_SIZE))
 		vp_common_write(vp, (unsigned int)(off - VP_COMMON), size, value);
+	else if (vp_in(off, size, VP_DEVICE, VP_DEVICE_SIZE))
+		vp_device_write(vp, (unsigned int)(off - VP_DEVICE), size, value);
 	else if (vp_in(off, size, VP_NOTIFY, (uint64_t)VIRTIO_QUEUES_MAX * VP_NOTIFY_STRIDE))
 		vp_kick(vp, (unsigned int)((off - VP_NOTIFY) / VP_NOTIFY_STRIDE));
 }

@@ -17,7 +17,11 @@
 
 static void vp_thread(struct thread *thread)
 {
-	loop_run(container_of(thread, struct virtio_pci, thread)->loop);
+	struct virtio_pci *vp = container_of(thread, struct virtio_pci, thread);
+
+	loop_run(vp->loop);
+	if (vp->dev->ops->drain)
+		vp->dev->ops->drain(vp->dev);
 }
 
 static void vp_on_kick(struct loop_fd *source, uint32_t events)
