@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Raw images: bytes of the guest's disk are bytes of the file.
+ *
+ * Direct I/O takes only what is aligned as the storage likes it, which a guest's buffers need not
+ * be. The kernel says so (EINVAL) before it moves a byte, and the transfer goes through the page
+ * cache instead: the kernel keeps both ways coherent, and a flush covers both.
  */
-#include "block/block.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,22 +15,19 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/fd.h"
+#include "base/overflow.h"
+#include "block/block_internal.h"
 #include "sys/blockdev.h"
 
 #define RAW_SECTOR 512u
-
-struct block_raw {
-	struct block_dev base;
-	int fd;
-};
-
-/* Bytes in pieces of at most this many a system call. */
+/* Pieces a system call. */
 #define RAW_IOV_MAX 64
+#define RAW_ZEROS   4096u
 
-typedef ssize_t (*raw_io)(int fd, const struct iovec *iov, int n, off_t off);
+/* ---- Transfers ---- */
 
-/* Drops the first `done` bytes of a list of pieces, which is ours. */
-static int raw_advance(struct iovec *iov, int n, size_t done)
+int block_iov_advance(struct iovec *iov, int n, size_t done)
 {
 	int first = 0;
 
@@ -41,31 +40,46 @@ static int raw_advance(struct iovec *iov, int n, size_t done)
 	return first;
 }
 
+struct raw_io {
+	ssize_t (*io)(int fd, const struct iovec *iov, int n, off_t off, int flags);
+	int fd, buffered;
+	int flags; /* RWF_* */
+	uint64_t off;
+};
+
+static ssize_t raw_call(struct raw_io *io, const struct iovec *iov, int n)
+{
+	ssize_t done = io->io(io->fd, iov, n, (off_t)io->off, io->flags);
+
+	if (done < 0 && errno == EINVAL && io->buffered >= 0)
+		done = io->io(io->buffered, iov, n, (off_t)io->off, io->flags);
+	return done < 0 ? -errno : done;
+}
+
 /* One batch of pieces, whatever the kernel does at a time. A read past the end of a shrunken file
  * gives -EIO. */
-static int raw_transfer(int fd, struct iovec *iov, int n, uint64_t *off, raw_io io)
+static int raw_transfer(struct raw_io *io, struct iovec *iov, int n)
 {
 	while (n) {
-		ssize_t done = io(fd, iov, n, (off_t)*off);
+		ssize_t done = raw_call(io, iov, n);
 		int first;
 
-		if (done < 0 && errno == EINTR)
+		if (done == -EINTR)
 			continue;
 		if (done < 0)
-			return -errno;
-		first = raw_advance(iov, n, (size_t)done);
+			return (int)done;
+		first = block_iov_advance(iov, n, (size_t)done);
 		if (!done && first < n)
 			return -EIO;
-		*off += (uint64_t)done;
+		io->off += (uint64_t)done;
 		iov += first;
 		n -= first;
 	}
 	return 0;
 }
 
-static int raw_run(struct block_dev *dev, const struct iovec *iov, int n, uint64_t off, raw_io io)
+static int raw_run(struct raw_io *io, const struct iovec *iov, int n)
 {
-	const struct block_raw *raw = container_of(dev, struct block_raw, base);
 	struct iovec batch[RAW_IOV_MAX];
 
 	while (n) {
@@ -74,7 +88,7 @@ static int raw_run(struct block_dev *dev, const struct iovec *iov, int n, uint64
 
 		for (int i = 0; i < now; i++)
 			batch[i] = iov[i];
-		ret = raw_transfer(raw->fd, batch, now, &off, io);
+		ret = raw_transfer(io, batch, now);
 		if (ret)
 			return ret;
 		iov += now;
@@ -83,75 +97,208 @@ static int raw_run(struct block_dev *dev, const struct iovec *iov, int n, uint64
 	return 0;
 }
 
-static int raw_preadv(struct block_dev *dev, const struct iovec *iov, int n, uint64_t off)
+static int raw_preadv(struct block_image *image, const struct iovec *iov, int n, uint64_t off)
 {
-	return raw_run(dev, iov, n, off, preadv);
+	const struct block_raw *raw = container_of(image, struct block_raw, image);
+	struct raw_io io = {preadv2, raw->fd, raw->buffered, 0, off};
+
+	return raw_run(&io, iov, n);
 }
 
-static int raw_pwritev(struct block_dev *dev, const struct iovec *iov, int n, uint64_t off)
+static int raw_pwritev(
+	struct block_image *image, const struct iovec *iov, int n, uint64_t off, bool fua)
 {
-	return raw_run(dev, iov, n, off, pwritev);
+	const struct block_raw *raw = container_of(image, struct block_raw, image);
+	struct raw_io io = {pwritev2, raw->fd, raw->buffered, fua ? RWF_DSYNC : 0, off};
+
+	return raw_run(&io, iov, n);
 }
 
-static int raw_flush(struct block_dev *dev)
+static int raw_flush(struct block_image *image)
 {
-	return fdatasync(container_of(dev, struct block_raw, base)->fd) ? -errno : 0;
+	return fdatasync(container_of(image, struct block_raw, image)->fd) ? -errno : 0;
 }
 
-static void raw_free(struct block_dev *dev)
-{
-	struct block_raw *raw = container_of(dev, struct block_raw, base);
+/* ---- Space ---- */
 
+int block_raw_fallocate_mode(const struct block_request *r)
+{
+	bool punch = r->op == BLOCK_DISCARD || r->unmap;
+
+	return (punch ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) | FALLOC_FL_KEEP_SIZE;
+}
+
+static int raw_fallocate(const struct block_raw *raw, int mode, uint64_t off, uint64_t len)
+{
+	int ret;
+
+	do
+		ret = fallocate(raw->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
+	while (ret && errno == EINTR);
+	return ret ? -errno : 0;
+}
+
+static int raw_discard(struct block_image *image, uint64_t off, uint64_t len)
+{
+	const struct block_raw *raw = container_of(image, struct block_raw, image);
+
+	return raw->is_device ? sys_blockdev_discard(raw->fd, off, len)
+			      : raw_fallocate(raw, FALLOC_FL_PUNCH_HOLE, off, len);
+}
+
+/* Where the file system cannot: zeros are written. */
+static int raw_store_zeros(const struct block_raw *raw, uint64_t off, uint64_t len)
+{
+	static const uint8_t zeros[RAW_ZEROS] = {0};
+	struct raw_io io = {pwritev2, raw->buffered >= 0 ? raw->buffered : raw->fd, -1, 0, off};
+	struct iovec iov[RAW_IOV_MAX];
+
+	while (len) {
+		int n = 0;
+
+		for (; n < RAW_IOV_MAX && len; n++) {
+			size_t now = (size_t)MIN(len, (uint64_t)RAW_ZEROS);
+
+			iov[n] = (struct iovec){(void *)(uintptr_t)zeros, now};
+			len -= now;
+		}
+		/* raw_transfer() goes on at io.off. */
+		int ret = raw_transfer(&io, iov, n);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int raw_write_zeroes(struct block_image *image, uint64_t off, uint64_t len, bool unmap)
+{
+	const struct block_raw *raw = container_of(image, struct block_raw, image);
+	int ret;
+
+	if (raw->is_device)
+		ret = sys_blockdev_zero(raw->fd, off, len);
+	else
+		ret = raw_fallocate(
+			raw, unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE, off, len);
+	return ret == -EOPNOTSUPP || ret == -ENOTTY ? raw_store_zeros(raw, off, len) : ret;
+}
+
+/* ---- Life ---- */
+
+static void raw_free(struct block_image *image)
+{
+	struct block_raw *raw = container_of(image, struct block_raw, image);
+
+	/* A ring that had the file registered goes later than it is closed, and the lock with it. */
+	(void)flock(raw->buffered >= 0 ? raw->buffered : raw->fd, LOCK_UN);
+	auto_close_cleanup(&raw->buffered);
 	auto_close_cleanup(&raw->fd);
 	free(raw);
 }
 
-static const struct block_ops raw_ops = {
-	.preadv = raw_preadv, .pwritev = raw_pwritev, .flush = raw_flush, .free = raw_free};
+static const struct block_image_ops raw_ops = {.preadv = raw_preadv,
+	.pwritev = raw_pwritev,
+	.flush = raw_flush,
+	.discard = raw_discard,
+	.write_zeroes = raw_write_zeroes,
+	.free = raw_free};
+
+static int raw_inspect_device(struct block_raw *raw)
+{
+	struct sys_blockdev_geometry geometry;
+	int ret = sys_blockdev_geometry(raw->fd, &geometry);
+
+	if (ret)
+		return ret;
+	raw->is_device = true;
+	raw->image.facts.size = geometry.size;
+	raw->image.facts.block_size = geometry.block_size;
+	raw->image.facts.physical_size = geometry.physical_size;
+	raw->image.facts.opt_io = geometry.opt_io;
+	return 0;
+}
 
 static struct err *raw_inspect(struct block_raw *raw, const char *path)
 {
+	struct block_facts *facts = &raw->image.facts;
 	struct stat st;
 	int ret = 0;
 
 	if (fstat(raw->fd, &st))
 		return err_new(errno, "Cannot read the size of \"%s\"", path);
-	raw->base.block_size = RAW_SECTOR;
-	if (S_ISREG(st.st_mode))
-		raw->base.size = (uint64_t)st.st_size;
-	else if (S_ISBLK(st.st_mode))
-		ret = sys_blockdev_geometry(raw->fd, &raw->base.size, &raw->base.block_size);
-	else
+	facts->block_size = RAW_SECTOR;
+	facts->physical_size = RAW_SECTOR;
+	if (S_ISREG(st.st_mode)) {
+		facts->size = (uint64_t)st.st_size;
+		if (st.st_blksize >= RAW_SECTOR && is_pow2((uint64_t)st.st_blksize))
+			facts->physical_size = (uint32_t)MIN(st.st_blksize, 4096);
+	} else if (S_ISBLK(st.st_mode)) {
+		ret = raw_inspect_device(raw);
+	} else {
 		return err_new(EINVAL, "\"%s\" is neither a file nor a block device", path);
+	}
 	if (ret)
 		return err_new(-ret, "Cannot read the size of \"%s\"", path);
-	if (!raw->base.size || raw->base.size % RAW_SECTOR)
+	if (!facts->size || facts->size % RAW_SECTOR)
 		return err_new(EINVAL,
 			"The size of \"%s\", %llu bytes, is not one or more sectors of %u", path,
-			(unsigned long long)raw->base.size, RAW_SECTOR);
+			(unsigned long long)facts->size, RAW_SECTOR);
 	return NULL;
 }
 
-struct err *block_raw_open(const char *path, bool readonly, struct block_dev **ret_dev)
+/* The same open file is not enough: O_DIRECT belongs to it. */
+static struct err *raw_open_direct(struct block_raw *raw, const struct block_raw_options *options)
+{
+	char self[64];
+
+	raw->buffered = raw->fd;
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", raw->buffered);
+	raw->fd = open(
+		self, (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_DIRECT);
+	if (raw->fd < 0)
+		return err_new(errno, "\"%s\" cannot be opened for direct I/O", options->path);
+	return NULL;
+}
+
+static struct err *raw_open(struct block_raw *raw, const struct block_raw_options *options)
+{
+	const char *path = options->path;
+	struct err *err;
+	int ret;
+
+	/* A FIFO must not hold us. */
+	raw->fd = open(
+		path, (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (raw->fd < 0)
+		return err_new(errno, "Cannot open \"%s\"", path);
+	if (flock(raw->fd, (options->readonly ? LOCK_SH : LOCK_EX) | LOCK_NB))
+		return err_new(errno, "\"%s\" is in use by another virtual machine", path);
+	err = raw_inspect(raw, path);
+	if (err)
+		return err;
+	/* io_uring would give up where it had to wait. */
+	ret = fd_set_nonblock(raw->fd, false);
+	if (ret)
+		return err_new(-ret, "Cannot open \"%s\"", path);
+	return options->direct ? raw_open_direct(raw, options) : NULL;
+}
+
+struct err *block_raw_open(const struct block_raw_options *options, struct block_image **ret_image)
 {
 	struct block_raw *raw = new0(struct block_raw);
 	struct err *err;
 
 	if (!raw)
-		return err_new(ENOMEM, "Cannot open \"%s\"", path);
-	raw->base.ops = &raw_ops;
-	raw->base.readonly = readonly;
-	raw->fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (raw->fd < 0)
-		err = err_new(errno, "Cannot open \"%s\"", path);
-	else if (flock(raw->fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB))
-		err = err_new(errno, "\"%s\" is in use by another virtual machine", path);
-	else
-		err = raw_inspect(raw, path);
+		return err_new(ENOMEM, "Cannot open \"%s\"", options->path);
+	raw->image.ops = &raw_ops;
+	raw->image.facts.readonly = options->readonly;
+	raw->buffered = -1;
+	err = raw_open(raw, options);
 	if (err) {
-		raw_free(&raw->base);
+		raw_free(&raw->image);
 		return err;
 	}
-	*ret_dev = &raw->base;
+	*ret_image = &raw->image;
 	return NULL;
 }

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "block/block.h"
+#include "block/image.h"
 #include "net/mac.h"
 #include "net/tap.h"
 #include "pci/pvpanic.h"
@@ -114,16 +114,33 @@ static struct err *board_add_net(struct board *board, unsigned int index)
 	return board_add_virtio(board, dev);
 }
 
+static struct err *board_open_blk(
+	const struct blk_config *config, const char *name, struct block_dev **ret_dev)
+{
+	const struct block_raw_options options = {
+		.path = config->path, .readonly = config->readonly};
+	struct block_image *image;
+	struct err *err = block_raw_open(&options, &image);
+
+	if (err)
+		return err;
+	err = block_uring_create(image, name, ret_dev);
+	if (err)
+		block_image_free(image);
+	return err;
+}
+
 static struct err *board_add_blk(struct board *board, unsigned int index)
 {
 	const struct blk_config *config = &board->config->blk[index];
-	struct virtio_blk_options options = {.serial = config->serial};
+	struct virtio_blk_options options = {.serial = config->serial, .discard = true};
 	struct virtio_dev *dev;
 	char name[32];
-	struct err *err = block_raw_open(config->path, config->readonly, &options.block);
+	struct err *err;
 
 	(void)snprintf(name, sizeof(name), "virtio-blk-%u", index);
 	options.name = name;
+	err = board_open_blk(config, name, &options.block);
 	if (err)
 		return err_wrap(err, "Failed to create the disk %s", name);
 	err = virtio_blk_create(&options, &dev);

@@ -8,10 +8,16 @@
 #include "virtio/virtio.h"
 
 #define VIRTIO_BLK_SERIAL_MAX 20u
+#define VIRTIO_BLK_NAME_MAX   31u
+#define VIRTIO_BLK_QUEUES_MAX 32u
 
 struct virtio_blk_options {
-	const char *name;        /* "virtio-blk-0" */
+	const char *name;        /* "virtio-blk-0"; at most VIRTIO_BLK_NAME_MAX bytes */
 	const char *serial;      /* NULL: the name; at most 20 bytes */
+	unsigned int queues;     /* 0: one */
+	uint16_t queue_size;     /* a power of two; 0: the largest */
+	bool discard;            /* the guest may give space back */
+	bool writethrough;       /* writes are stable when done, until the driver says otherwise */
 	struct block_dev *block; /* taken over on success */
 };
 

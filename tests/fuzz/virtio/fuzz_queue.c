@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/endian.h"
+#include "block/image.h"
 #include "virtio/dev/blk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define QUEUE_DISK  0x10000u
 
 struct queue_fuzz {
-	struct block_dev block;
+	struct block_image image;
 	struct virtio_transport transport;
 	struct ram *ram;
 	struct virtio_dev *dev;
@@ -48,7 +49,7 @@ static void queue_check(const struct iovec *iov, int n, uint64_t off)
 	}
 }
 
-static int queue_preadv(struct block_dev *dev, const struct iovec *iov, int n, uint64_t off)
+static int queue_preadv(struct block_image *image, const struct iovec *iov, int n, uint64_t off)
 {
 	queue_check(iov, n, off);
 	for (int i = 0; i < n; i++)
@@ -56,18 +57,31 @@ static int queue_preadv(struct block_dev *dev, const struct iovec *iov, int n, u
 	return off & 512 ? -5 : 0;
 }
 
-static int queue_pwritev(struct block_dev *dev, const struct iovec *iov, int n, uint64_t off)
+static int queue_pwritev(
+	struct block_image *image, const struct iovec *iov, int n, uint64_t off, bool fua)
 {
 	queue_check(iov, n, off);
 	return 0;
 }
 
-static int queue_flush(struct block_dev *dev)
+static int queue_flush(struct block_image *image)
 {
 	return 0;
 }
 
-static void queue_free(struct block_dev *dev)
+static int queue_discard(struct block_image *image, uint64_t off, uint64_t len)
+{
+	if (!range_fits(off, len, QUEUE_DISK))
+		abort();
+	return 0;
+}
+
+static int queue_write_zeroes(struct block_image *image, uint64_t off, uint64_t len, bool unmap)
+{
+	return queue_discard(image, off, len);
+}
+
+static void queue_free(struct block_image *image)
 {
 }
 
@@ -88,19 +102,23 @@ static void queue_needs_reset(struct virtio_transport *transport)
 
 static void queue_create(uint8_t flags)
 {
-	static const struct block_ops ops = {.preadv = queue_preadv,
+	static const struct block_image_ops ops = {.preadv = queue_preadv,
 		.pwritev = queue_pwritev,
 		.flush = queue_flush,
+		.discard = queue_discard,
+		.write_zeroes = queue_write_zeroes,
 		.free = queue_free};
 	static const struct ram_options anon = {.backend = RAM_ANON};
-	struct virtio_blk_options options = {.name = "fuzz", .block = &fuzz.block};
+	struct virtio_blk_options options = {.name = "fuzz", .discard = true};
 	struct virtq_layout layout = {.desc = QUEUE_DESC,
 		.driver = QUEUE_AVAIL,
 		.device = QUEUE_USED,
 		.event_idx = flags & 1,
 		.indirect = flags & 2};
 
-	fuzz = (struct queue_fuzz){.block = {.ops = &ops, .size = QUEUE_DISK, .block_size = 512},
+	fuzz = (struct queue_fuzz){
+		.image = {.ops = &ops,
+			.facts = {.size = QUEUE_DISK, .block_size = 512, .physical_size = 512}},
 		.transport = {.signal = queue_signal,
 			.again = queue_again,
 			.needs_reset = queue_needs_reset},
@@ -109,10 +127,12 @@ static void queue_create(uint8_t flags)
 	err_free(ram_create(&anon, &fuzz.ram));
 	err_free(ram_add(fuzz.ram, 0, QUEUE_RAM, "low"));
 	err_free(ram_add(fuzz.ram, QUEUE_RAM, QUEUE_RAM, "high"));
+	err_free(block_sync_create(&fuzz.image, &options.block));
 	err_free(virtio_blk_create(&options, &fuzz.dev));
 	fuzz.dev->transport = &fuzz.transport;
 	if (virtq_init(&fuzz.dev->queues[0], fuzz.ram, &layout))
 		abort();
+	fuzz.dev->ops->activate(fuzz.dev);
 }
 
 static void queue_put(uint64_t gpa, const void *data, size_t len)
@@ -160,6 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 1; i + 16 <= size && i < 16 * 256; i += 16)
 		queue_step(data + i);
 	fuzz.dev->ops->notify(fuzz.dev, 0);
+	fuzz.dev->ops->deactivate(fuzz.dev);
 	virtq_deinit(&fuzz.dev->queues[0]);
 	fuzz.dev->ops->free(fuzz.dev);
 	ram_free(fuzz.ram);

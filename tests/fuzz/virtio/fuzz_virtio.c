@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/endian.h"
-#include "block/block.h"
+#include "block/image.h"
 #include "hv/fake/hv_fake.h"
 #include "pci/pci.h"
 #include "virtio/dev/blk.h"
@@ -34,7 +34,9 @@ struct fuzz_machine {
 static void fuzz_devices(struct fuzz_machine *m)
 {
 	struct virtio_pci_options options = {.hv = m->hv, .ram = m->ram};
-	struct virtio_blk_options blk = {.name = "fuzz"};
+	struct virtio_blk_options blk = {.name = "fuzz", .discard = true};
+	struct block_raw_options raw = {0};
+	struct block_image *image;
 	int fd = memfd_create("disk", MFD_CLOEXEC);
 	struct virtio_dev *dev;
 	char path[64];
@@ -42,8 +44,10 @@ static void fuzz_devices(struct fuzz_machine *m)
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (ftruncate(fd, 65536))
 		abort();
-	err_free(block_raw_open(path, false, &blk.block));
+	raw.path = path;
+	err_free(block_raw_open(&raw, &image));
 	close(fd);
+	err_free(block_sync_create(image, &blk.block));
 	err_free(virtio_rng_create(&dev));
 	err_free(virtio_pci_create(&options, dev, &m->devs[0]));
 	err_free(virtio_blk_create(&blk, &dev));

@@ -105,6 +105,7 @@ struct bench {
 	struct ram *ram;
 	struct virtio_dev *dev;
 	struct virtio_transport transport;
+	struct loop *loop; /* not run */
 	struct ring ring;
 	unsigned int signals, agains, resets;
 };
@@ -143,12 +144,19 @@ static inline void bench_start(struct bench *b, struct virtio_dev *dev)
 	dev->transport = &b->transport;
 	dev->ram = b->ram;
 	assert_int_equal(virtq_init(&dev->queues[0], b->ram, &layout), 0);
+	assert_ok(loop_create(&b->loop));
+	dev->loop = b->loop;
+	if (dev->ops->activate)
+		dev->ops->activate(dev);
 }
 
 static inline void bench_end(struct bench *b)
 {
+	if (b->dev->ops->deactivate)
+		b->dev->ops->deactivate(b->dev);
 	virtq_deinit(&b->dev->queues[0]);
 	b->dev->ops->free(b->dev);
+	loop_free(b->loop);
 	ram_free(b->ram);
 }
 

@@ -7,28 +7,37 @@
 #include <errno.h>
 #include <string.h>
 
+#include "block/image.h"
 #include "virtio/dev/blk.h"
 
-#define DISK    0x40000u /* bytes */
-#define HEADER  0x20000
-#define STATUS  0x21000
-#define DATA    0x30000
+#define DISK      0x40000u /* bytes */
+#define HEADER    0x20000
+#define STATUS    0x21000
+#define DATA      0x30000
 
-#define T_IN    0
-#define T_OUT   1
-#define T_FLUSH 4
-#define T_ID    8
+#define T_IN      0
+#define T_OUT     1
+#define T_FLUSH   4
+#define T_ID      8
+#define T_DISCARD 11
+#define T_ZEROES  13
 
-#define S_OK    0
-#define S_IOERR 1
-#define S_UNSUP 2
-#define UNSET   0xee
+#define S_OK      0
+#define S_IOERR   1
+#define S_UNSUP   2
+#define UNSET     0xee
+
+#define F_FLUSH   (1ull << 9)
+#define F_WCE     (1ull << 11)
+#define F_MQ      (1ull << 12)
+#define F_DISCARD (1ull << 13)
+#define F_ZEROES  (1ull << 14)
 
 struct disk {
-	struct block_dev base;
+	struct block_image base;
 	uint8_t bytes[DISK];
 	int error; /* of the next call */
-	unsigned int reads, writes, flushes;
+	unsigned int reads, writes, stable_writes, flushes, discards, zeroes, unmaps;
 	bool freed;
 };
 
@@ -48,44 +57,78 @@ static int disk_io(const struct iovec *iov, int n, uint64_t off, bool is_read)
 	return 0;
 }
 
-static int disk_preadv(struct block_dev *dev, const struct iovec *iov, int n, uint64_t off)
+static int disk_preadv(struct block_image *image, const struct iovec *iov, int n, uint64_t off)
 {
 	disk.reads++;
 	return disk.error ? disk.error : disk_io(iov, n, off, true);
 }
 
-static int disk_pwritev(struct block_dev *dev, const struct iovec *iov, int n, uint64_t off)
+static int disk_pwritev(
+	struct block_image *image, const struct iovec *iov, int n, uint64_t off, bool fua)
 {
 	disk.writes++;
+	disk.stable_writes += fua;
 	return disk.error ? disk.error : disk_io(iov, n, off, false);
 }
 
-static int disk_flush(struct block_dev *dev)
+static int disk_flush(struct block_image *image)
 {
 	disk.flushes++;
 	return disk.error;
 }
 
-static void disk_free(struct block_dev *dev)
+static int disk_discard(struct block_image *image, uint64_t off, uint64_t len)
+{
+	assert_true(range_fits(off, len, DISK));
+	disk.discards++;
+	return disk.error;
+}
+
+static int disk_write_zeroes(struct block_image *image, uint64_t off, uint64_t len, bool unmap)
+{
+	assert_true(range_fits(off, len, DISK));
+	disk.zeroes++;
+	disk.unmaps += unmap;
+	if (!disk.error)
+		memset(disk.bytes + off, 0, len);
+	return disk.error;
+}
+
+static void disk_free(struct block_image *image)
 {
 	disk.freed = true;
 }
 
-static const struct block_ops disk_ops = {
-	.preadv = disk_preadv, .pwritev = disk_pwritev, .flush = disk_flush, .free = disk_free};
+static const struct block_image_ops disk_ops = {.preadv = disk_preadv,
+	.pwritev = disk_pwritev,
+	.flush = disk_flush,
+	.discard = disk_discard,
+	.write_zeroes = disk_write_zeroes,
+	.free = disk_free};
+
+static void start_with(struct virtio_blk_options options, bool readonly, uint64_t negotiated)
+{
+	struct virtio_dev *dev;
+
+	options.name = "virtio-blk-7";
+	disk = (struct disk){.base = {.ops = &disk_ops,
+				     .facts = {.size = DISK,
+					     .block_size = 4096,
+					     .physical_size = 16384,
+					     .opt_io = 65536,
+					     .readonly = readonly}}};
+	for (unsigned int i = 0; i < DISK; i++)
+		disk.bytes[i] = (uint8_t)(i / 512);
+	assert_ok(block_sync_create(&disk.base, &options.block));
+	assert_ok(virtio_blk_create(&options, &dev));
+	dev->negotiated = negotiated;
+	bench_start(&bench, dev);
+}
 
 static void start(bool readonly, const char *serial)
 {
-	struct virtio_blk_options options = {.name = "virtio-blk-7", .serial = serial};
-	struct virtio_dev *dev;
-
-	disk = (struct disk){
-		.base = {.ops = &disk_ops, .size = DISK, .block_size = 4096, .readonly = readonly}};
-	for (unsigned int i = 0; i < DISK; i++)
-		disk.bytes[i] = (uint8_t)(i / 512);
-	options.block = &disk.base;
-	assert_ok(virtio_blk_create(&options, &dev));
-	bench_start(&bench, dev);
+	start_with(
+		(struct virtio_blk_options){.serial = serial, .discard = true}, readonly, F_FLUSH);
 }
 
 static int setup(void **state)
@@ -138,10 +181,21 @@ static void test_identity_and_configuration(void **state)
 	assert_int_equal(load_le64(config), DISK / 512);
 	assert_int_equal(load_le32(config + 12), 254);  /* seg_max: what a ring takes */
 	assert_int_equal(load_le32(config + 20), 4096); /* blk_size */
+	assert_int_equal(config[24], 2);                /* 4 blocks are a physical one */
+	assert_int_equal(config[25], 0);
+	assert_int_equal(load_le16(config + 26), 4);
+	assert_int_equal(load_le32(config + 28), 16);
+	assert_int_equal(config[32], 1);             /* writeback */
+	assert_int_equal(load_le16(config + 34), 1); /* queues */
+	assert_int_equal(load_le32(config + 36), 1 << 21);
+	assert_int_equal(load_le32(config + 40), 1);
+	assert_int_equal(load_le32(config + 44), 32);
+	assert_int_equal(load_le32(config + 48), 1 << 16);
+	assert_int_equal(load_le32(config + 52), 1);
+	assert_int_equal(config[56], 1);
 	bench.dev->ops->config_read(bench.dev, 59, config, 1);
 	assert_int_equal(config[0], 0);
-	assert_true(bench.dev->features & 1ull << 9);  /* FLUSH */
-	assert_false(bench.dev->features & 1ull << 5); /* RO */
+	assert_int_equal(bench.dev->features & 0xffffff, 0x6e46); /* not RO, not MQ */
 }
 
 static void test_read_and_write(void **state)
@@ -242,7 +296,7 @@ static void test_what_is_not_whole_sectors_inside_the_disk_is_an_error(void **st
 
 static void test_unknown_types_are_unsupported(void **state)
 {
-	static const uint32_t types[] = {2, 3, 5, 11, 13, 16, 0x80000000u, UINT32_MAX};
+	static const uint32_t types[] = {2, 3, 5, 10, 12, 14, 16, 0x80000000u, UINT32_MAX};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		(void)request(types[i], 0, 512);
@@ -281,6 +335,136 @@ static void test_a_readonly_disk_is_not_written(void **state)
 	assert_int_equal(disk.writes, 0);
 	assert_int_equal(request(T_IN, 1, 512), 513);
 	assert_int_equal(status(), S_OK);
+}
+
+/* A discard or a write of zeroes; its status. */
+static uint8_t clear(uint32_t type, uint64_t sector, uint32_t n, uint32_t flags)
+{
+	ram_put(bench.ram, DATA, sector, 8);
+	ram_put(bench.ram, DATA + 8, n | (uint64_t)flags << 32, 8);
+	const struct piece pieces[] = {{HEADER, 16, 0}, {DATA, 16, 0}, {STATUS, 1, RING_WRITE}};
+
+	prepare(type, 0);
+	assert_int_equal(bench_run(&bench, pieces, 3), 1);
+	return status();
+}
+
+static void test_discard_and_write_zeroes(void **state)
+{
+	assert_int_equal(clear(T_DISCARD, 8, 8, 0), S_OK);
+	assert_int_equal(disk.discards, 1);
+	assert_int_equal(clear(T_ZEROES, 8, 8, 0), S_OK);
+	assert_int_equal(disk.unmaps, 0);
+	assert_int_equal(clear(T_ZEROES, 16, 1, 1), S_OK);
+	assert_int_equal(disk.zeroes, 2);
+	assert_int_equal(disk.unmaps, 1);
+	assert_int_equal(disk.bytes[8 * 512 - 1], 7);
+	assert_int_equal(disk.bytes[8 * 512] | disk.bytes[16 * 512 - 1], 0);
+	assert_int_equal(disk.bytes[17 * 512], 17);
+	assert_int_equal(clear(T_DISCARD, DISK / 512, 0, 0), S_OK); /* nothing */
+	assert_int_equal(disk.discards, 1);
+	disk.error = -EIO;
+	assert_int_equal(clear(T_DISCARD, 8, 8, 0), S_IOERR);
+	disk.error = -EOPNOTSUPP;
+	assert_int_equal(clear(T_DISCARD, 8, 8, 0), S_UNSUP);
+}
+
+static void test_bad_ranges_and_flags_of_discards_are_refused(void **state)
+{
+	static const uint32_t types[] = {T_DISCARD, T_ZEROES};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(clear(types[i], DISK / 512, 1, 0), S_IOERR);
+		assert_int_equal(clear(types[i], 0, DISK / 512 + 1, 0), S_IOERR);
+		assert_int_equal(clear(types[i], UINT64_MAX, 1, 0), S_IOERR);
+		assert_int_equal(clear(types[i], 1, UINT32_MAX, 0), S_IOERR);
+		assert_int_equal(clear(types[i], 0, 1, 2), S_UNSUP);
+		assert_int_equal(clear(types[i], 0, 1, 1u << 31), S_UNSUP);
+		(void)request(types[i], 0, 512); /* its range is not there */
+		assert_int_equal(status(), S_IOERR);
+	}
+	assert_int_equal(clear(T_DISCARD, 0, 1, 1), S_UNSUP);
+	assert_int_equal(disk.discards + disk.zeroes, 0);
+	bench_end(&bench);
+	start_with((struct virtio_blk_options){.discard = false}, false, F_FLUSH);
+	assert_false(bench.dev->features & F_DISCARD);
+	assert_int_equal(clear(T_DISCARD, 0, 1, 0), S_UNSUP);
+	assert_int_equal(clear(T_ZEROES, 0, 1, 1), S_OK);
+	assert_int_equal(disk.unmaps, 0); /* space is kept */
+	bench_end(&bench);
+	start(true, NULL);
+	assert_false(bench.dev->features & (F_DISCARD | F_ZEROES));
+	assert_int_equal(clear(T_DISCARD, 0, 1, 0), S_UNSUP);
+	assert_int_equal(clear(T_ZEROES, 0, 1, 0), S_UNSUP);
+}
+
+/* 5.2.6.2: writes are stable when done, unless the driver knows of a cache. */
+static void test_cache_modes(void **state)
+{
+	static const struct {
+		bool writethrough;
+		uint64_t negotiated;
+		int wce; /* what the driver writes, -1: nothing */
+		bool stable;
+	} modes[] = {
+		{false, F_FLUSH, -1, false},
+		{false, 0, -1, true},
+		{false, F_FLUSH | F_WCE, -1, false},
+		{false, F_FLUSH | F_WCE, 0, true},
+		{false, F_FLUSH | F_WCE, 1, false},
+		{true, F_FLUSH, -1, true},
+		{true, F_FLUSH | F_WCE, -1, true},
+		{true, F_FLUSH | F_WCE, 1, false},
+	};
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		uint8_t wce = (uint8_t)modes[i].wce;
+
+		bench_end(&bench);
+		start_with((struct virtio_blk_options){.writethrough = modes[i].writethrough},
+			false, modes[i].negotiated);
+		if (modes[i].wce >= 0)
+			bench.dev->ops->config_write(bench.dev, 32, &wce, 1);
+		bench.dev->ops->config_write(bench.dev, 33, "\377", 1); /* is not there to write */
+		(void)request(T_OUT, 0, 512);
+		assert_int_equal(status(), S_OK);
+		assert_int_equal(disk.stable_writes, modes[i].stable);
+		assert_int_equal(clear(T_ZEROES, 0, 1, 0), S_OK);
+		assert_int_equal(disk.flushes, modes[i].stable);
+	}
+}
+
+/* One publication and one interrupt, however many requests were there. */
+static void test_a_batch_is_one_interrupt(void **state)
+{
+	const struct piece pieces[] = {
+		{HEADER, 16, 0}, {DATA, 512, RING_WRITE}, {STATUS, 1, RING_WRITE}};
+
+	prepare(T_IN, 1);
+	for (unsigned int i = 0; i < 80; i++)
+		(void)ring_add(&bench.ring, pieces, 3);
+	bench.dev->ops->notify(bench.dev, 0);
+	assert_int_equal(ring_completed(&bench.ring), 80);
+	assert_int_equal(bench.signals, 1);
+	assert_int_equal(disk.reads, 80);
+}
+
+static void test_while_the_machine_pauses_nothing_is_begun(void **state)
+{
+	const struct piece pieces[] = {
+		{HEADER, 16, 0}, {DATA, 512, RING_WRITE}, {STATUS, 1, RING_WRITE}};
+
+	prepare(T_IN, 1);
+	(void)ring_add(&bench.ring, pieces, 3);
+	atomic_store(&bench.dev->yield, true);
+	bench.dev->ops->notify(bench.dev, 0);
+	bench.dev->ops->pause(bench.dev, true);
+	assert_int_equal(disk.reads, 0);
+	assert_int_equal(bench.agains, 1);
+	atomic_store(&bench.dev->yield, false);
+	bench.dev->ops->pause(bench.dev, false);
+	bench.dev->ops->notify(bench.dev, 0);
+	assert_int_equal(ring_completed(&bench.ring), 1);
 }
 
 /* virtio 1.3, 2.7.4.1: the device makes no assumption of how the driver cuts a request. */
@@ -388,6 +572,11 @@ int main(void)
 		BLK_TEST(test_unknown_types_are_unsupported),
 		BLK_TEST(test_errors_of_the_file_are_errors_of_the_request),
 		BLK_TEST(test_a_readonly_disk_is_not_written),
+		BLK_TEST(test_discard_and_write_zeroes),
+		BLK_TEST(test_bad_ranges_and_flags_of_discards_are_refused),
+		BLK_TEST(test_cache_modes),
+		BLK_TEST(test_a_batch_is_one_interrupt),
+		BLK_TEST(test_while_the_machine_pauses_nothing_is_begun),
 		BLK_TEST(test_header_data_and_status_may_be_cut_anywhere),
 		BLK_TEST(test_as_many_segments_as_a_ring_has),
 		BLK_TEST(test_requests_without_header_or_status_complete_with_nothing),

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Raw images as the io_uring engine sees them, and what both engines share.
+ */
+#pragma once
+
+#include "block/image.h"
+
+struct block_raw {
+	struct block_image image;
+	int fd;       /* O_DIRECT if asked for */
+	int buffered; /* the same file through the page cache, for what direct I/O does not take;
+			 else -1 */
+	bool is_device;
+};
+
+/* Arguments of fallocate(2). */
+int block_raw_fallocate_mode(const struct block_request *r);
+
+/* Drops the first `done` bytes of n pieces, in place; the index of the first that is left. */
+int block_iov_advance(struct iovec *iov, int n, size_t done);
+
+/* Carries out what is in the list while the user does not say yield, and tells it. */
+void block_run_list(struct block_dev *dev, struct block_image *image, struct block_fifo *todo);

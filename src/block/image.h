@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disk images: formats of files, with calls that return when the bytes are moved. Embedded in the
+ * format's object. Called by one thread at a time, the device's loop; offsets and lengths are
+ * bytes, inside the image. 0 or -errno: nothing is then known of how much was done.
+ */
+#pragma once
+
+#include "block/block.h"
+
+struct block_image;
+
+struct block_image_ops {
+	int (*preadv)(struct block_image *image, const struct iovec *iov, int n, uint64_t off);
+	/* fua: on stable storage when it returns 0. */
+	int (*pwritev)(
+		struct block_image *image, const struct iovec *iov, int n, uint64_t off, bool fua);
+	/* What was written is on stable storage when it returns 0. */
+	int (*flush)(struct block_image *image);
+	/* Of no use to the guest any more; what it reads then is open. -EOPNOTSUPP: cannot. */
+	int (*discard)(struct block_image *image, uint64_t off, uint64_t len);
+	/* Reads as zeros; the space is given back only if unmap. */
+	int (*write_zeroes)(struct block_image *image, uint64_t off, uint64_t len, bool unmap);
+	void (*free)(struct block_image *image);
+};
+
+struct block_image {
+	const struct block_image_ops *ops;
+	struct block_facts facts;
+};
+
+/* Carries out a request; its result. */
+int must_check block_image_run(struct block_image *image, const struct block_request *r);
+
+static inline void block_image_free(struct block_image *image)
+{
+	if (image)
+		image->ops->free(image);
+}
+
+struct block_raw_options {
+	const char *path;
+	bool readonly;
+	bool direct; /* past the host's page cache */
+};
+
+/*
+ * A raw image file or a block device. It is locked against other VMs: exclusively, or shared if
+ * read-only. Its content is never looked at. [main]
+ */
+struct err *must_check block_raw_open(
+	const struct block_raw_options *options, struct block_image **ret_image);
+
+/* ---- Engines: devices over an image, which they take over on success. [main] ---- */
+
+/* Each request is carried out by the thread that kicks. */
+struct err *must_check block_sync_create(struct block_image *image, struct block_dev **ret_dev);
+/*
+ * Raw images only: requests go to the kernel by io_uring. Where that is refused when the device is
+ * started, a line is logged once and requests are carried out as by block_sync_create(). `name` is
+ * for that line.
+ */
+struct err *must_check block_uring_create(
+	struct block_image *raw, const char *name, struct block_dev **ret_dev);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The block device's state, shared by its files.
+ */
+#pragma once
+
+#include "virtio/dev/blk.h"
+
+#define BLK_SECTOR           512u
+#define BLK_HEADER           16u
+
+#define BLK_SEG_MAX          (VIRTQ_SIZE_MAX - 2) /* all but header and status */
+#define BLK_SIZE_MAX         MIB(4)
+#define BLK_DISCARD_MAX      (GIB(1) / BLK_SECTOR)  /* sectors of a request */
+#define BLK_WRITE_ZEROES_MAX (MIB(32) / BLK_SECTOR) /* less: they may have to be written */
+
+#define BLK_F_SIZE_MAX       (1ull << 1)
+#define BLK_F_SEG_MAX        (1ull << 2)
+#define BLK_F_RO             (1ull << 5)
+#define BLK_F_BLK_SIZE       (1ull << 6)
+#define BLK_F_FLUSH          (1ull << 9)
+#define BLK_F_TOPOLOGY       (1ull << 10)
+#define BLK_F_CONFIG_WCE     (1ull << 11)
+#define BLK_F_MQ             (1ull << 12)
+#define BLK_F_DISCARD        (1ull << 13)
+#define BLK_F_WRITE_ZEROES   (1ull << 14)
+
+#define BLK_T_IN             0u
+#define BLK_T_OUT            1u
+#define BLK_T_FLUSH          4u
+#define BLK_T_GET_ID         8u
+#define BLK_T_DISCARD        11u
+#define BLK_T_WRITE_ZEROES   13u
+
+enum { BLK_S_OK, BLK_S_IOERR, BLK_S_UNSUPP };
+
+#define BLK_SLOTS      256u /* requests in flight */
+#define BLK_IOV_INLINE 8u   /* pieces of most requests */
+#define BLK_WIDE       16u  /* requests in flight that have more */
+
+/* A request, from the driver's queue until its status is written. */
+struct blk_slot {
+	struct block_request request;
+	uint16_t head;
+	uint16_t q;
+	uint32_t data_len;   /* bytes that a read writes */
+	uint32_t status_at;  /* bytes that the device may write before the status */
+	struct iovec status; /* one byte */
+	int wide;            /* index of its list of pieces, or -1 */
+	struct blk_slot *next;
+	struct iovec iov[BLK_IOV_INLINE];
+};
+
+struct virtio_blk {
+	struct virtio_dev dev;
+	struct block_dev *block;
+	struct block_user user;
+	char name[VIRTIO_BLK_NAME_MAX + 1];
+	char serial[VIRTIO_BLK_SERIAL_MAX];
+	bool discard, writethrough;
+	_Atomic bool writeback; /* the driver's choice (5.2.5) */
+
+	struct virtq_chain chain;
+	struct blk_slot slots[BLK_SLOTS];
+	struct blk_slot *free; /* of those that were used before */
+	unsigned int n_fresh;  /* slots that were used */
+	struct iovec *wide[BLK_WIDE];
+	uint32_t wide_busy; /* bits */
+	uint64_t dirty;     /* queues with completions that are not published; bits */
+	uint64_t waiting;   /* queues with requests that found no room */
+};
+
+/* blk_request.c; [loop] */
+
+/* Is there room for one more request? */
+bool blk_has_room(const struct virtio_blk *blk);
+/* Takes blk->chain of queue q: submits it, or completes it at once. */
+void blk_begin(struct virtio_blk *blk, unsigned int q);
+/* Gives the driver the request back. */
+void blk_done(struct block_user *user, struct block_request *r);
+/* All requests are gone. */
+void blk_forget(struct virtio_blk *blk);

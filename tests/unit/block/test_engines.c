@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Both engines on a real file: the same requests with the same results, whoever moves the bytes.
+ */
+#include "device.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "base/log.h"
+
+enum engine { SYNC, URING };
+
+struct engine_test {
+	struct user u;
+	enum engine engine;
+};
+
+static void open_engine(struct engine_test *t, bool readonly, bool direct)
+{
+	const struct block_raw_options options = {
+		.path = t->u.path, .readonly = readonly, .direct = direct};
+	struct block_image *image;
+	struct block_dev *dev;
+
+	assert_ok(block_raw_open(&options, &image));
+	assert_ok(t->engine == SYNC ? block_sync_create(image, &dev)
+				    : block_uring_create(image, "disk", &dev));
+	user_start(&t->u, dev);
+}
+
+static int setup(void **state, enum engine engine)
+{
+	struct engine_test *t = calloc(1, sizeof(*t));
+
+	t->engine = engine;
+	user_make_image(&t->u);
+	open_engine(t, false, false);
+	*state = t;
+	return 0;
+}
+
+static int setup_sync(void **state)
+{
+	return setup(state, SYNC);
+}
+
+static int setup_uring(void **state)
+{
+	return setup(state, URING);
+}
+
+static int teardown(void **state)
+{
+	struct engine_test *t = *state;
+
+	user_end(&t->u);
+	(void)unlink(t->u.path);
+	free(t);
+	return 0;
+}
+
+static void test_many_requests_in_one_batch(void **state)
+{
+	struct engine_test *t = *state;
+	static uint8_t buf[600][1024];
+	static struct block_request r[600];
+	static struct iovec iov[600][3];
+
+	for (unsigned int i = 0; i < 600; i++) {
+		iov[i][0] = (struct iovec){buf[i], 100};
+		iov[i][1] = (struct iovec){buf[i] + 100, 0};
+		iov[i][2] = (struct iovec){buf[i] + 100, 924};
+		r[i] = (struct block_request){
+			.op = BLOCK_READ, .off = i * 1024ull, .len = 1024, .iov = iov[i], .n = 3};
+		user_submit(&t->u, &r[i]);
+	}
+	assert_int_equal(t->u.done, 0); /* not before the kick */
+	user_run(&t->u);
+	assert_int_equal(t->u.done, 600);
+	assert_true(t->u.batches < 100);
+	for (unsigned int i = 0; i < 600; i++) {
+		assert_int_equal(r[i].result, 0);
+		assert_int_equal(buf[i][0], (uint8_t)(2 * i));
+		assert_int_equal(buf[i][1023], (uint8_t)(2 * i + 1));
+	}
+}
+
+static void test_writes_flushes_and_stable_writes(void **state)
+{
+	struct engine_test *t = *state;
+	uint8_t out[1024];
+	uint8_t in[1024];
+	struct iovec iov = {out, sizeof(out)};
+
+	memset(out, 0xa5, sizeof(out));
+	assert_int_equal(user_rw(&t->u, BLOCK_WRITE, out, sizeof(out), 512), 0);
+	assert_int_equal(user_do(&t->u, (struct block_request){.op = BLOCK_FLUSH}), 0);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, in, sizeof(in), 512), 0);
+	assert_memory_equal(in, out, sizeof(in));
+	memset(out, 0x5a, sizeof(out));
+	assert_int_equal(user_do(&t->u, (struct block_request){.op = BLOCK_WRITE,
+						.fua = true,
+						.off = 4096,
+						.len = 1024,
+						.iov = &iov,
+						.n = 1}),
+		0);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, in, sizeof(in), 4096), 0);
+	assert_memory_equal(in, out, sizeof(in));
+}
+
+static void test_discards_return_space_and_zeros_are_zeros(void **state)
+{
+	struct engine_test *t = *state;
+	struct block_request r = {.op = BLOCK_DISCARD, .off = 65536, .len = 524288};
+	uint64_t before = user_blocks(&t->u);
+	uint8_t in[2048];
+
+	assert_int_equal(user_do(&t->u, r), 0);
+	assert_true(user_blocks(&t->u) <= before - 524288);
+	for (int unmap = 0; unmap < 2; unmap++) {
+		r = (struct block_request){.op = BLOCK_WRITE_ZEROES,
+			.fua = true,
+			.unmap = unmap,
+			.off = 512 + 1024ull * (unsigned int)unmap,
+			.len = 1024};
+		assert_int_equal(user_do(&t->u, r), 0);
+	}
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, in, 2048, 512), 0);
+	for (size_t i = 0; i < sizeof(in); i++)
+		assert_int_equal(in[i], 0);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, in, 512, 2560), 0);
+	assert_int_equal(in[0], 5);
+}
+
+static void test_a_file_that_shrank_and_one_that_may_not_grow_are_errors(void **state)
+{
+	struct engine_test *t = *state;
+	struct rlimit old, limit;
+	uint8_t buf[1024] = {0};
+
+	assert_int_equal(truncate(t->u.path, 512 * 10 + 100), 0);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, buf, 1024, 512 * 9), -EIO);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, buf, 1024, 512 * 100), -EIO);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, buf, 1024, 512 * 8), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	limit = (struct rlimit){.rlim_cur = 512 * 20 + 512, .rlim_max = old.rlim_max};
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	/* The first half fits: the rest is the error, and the request failed. */
+	assert_int_equal(user_rw(&t->u, BLOCK_WRITE, buf, 1024, 512 * 20), -EFBIG);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(user_rw(&t->u, BLOCK_WRITE, buf, 1024, 512 * 20), 0);
+}
+
+static void test_errors_are_those_of_one_request(void **state)
+{
+	struct engine_test *t = *state;
+	uint8_t buf[512];
+	struct iovec iov[2] = {{buf, 512}, {(void *)8, 512}};
+	struct block_request r[2] = {{.op = BLOCK_READ, .len = 512, .iov = &iov[0], .n = 1},
+		{.op = BLOCK_READ, .len = 512, .iov = &iov[1], .n = 1}};
+
+	user_submit(&t->u, &r[0]);
+	user_submit(&t->u, &r[1]);
+	user_run(&t->u);
+	assert_int_equal(r[0].result, 0);
+	assert_int_equal(r[1].result, -EFAULT);
+	user_end(&t->u);
+	open_engine(t, true, false);
+	assert_int_equal(user_rw(&t->u, BLOCK_WRITE, buf, 512, 0), -EBADF);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, buf, 512, 0), 0);
+}
+
+static void test_direct_io_takes_buffers_of_any_alignment(void **state)
+{
+	struct engine_test *t = *state;
+	static _Alignas(4096) uint8_t buf[16384];
+	int fd = open(t->u.path, O_RDONLY | O_DIRECT);
+
+	if (fd < 0)
+		skip();
+	close(fd);
+	user_end(&t->u);
+	open_engine(t, false, true);
+	for (unsigned int at = 0; at < 4; at++) {
+		memset(buf, 0xc0 + (int)at, sizeof(buf));
+		assert_int_equal(user_rw(&t->u, BLOCK_WRITE, buf + at, 8192, at * 16384ull), 0);
+		assert_int_equal(
+			user_rw(&t->u, BLOCK_WRITE, buf + at, 512, at * 16384ull + 512), 0);
+		memset(buf, 0, sizeof(buf));
+		assert_int_equal(user_rw(&t->u, BLOCK_READ, buf + at, 8192, at * 16384ull), 0);
+		assert_int_equal(buf[at], 0xc0 + at);
+		assert_int_equal(buf[at + 8191], 0xc0 + at);
+		assert_int_equal(buf[at + 8192], 0);
+	}
+	assert_int_equal(user_do(&t->u, (struct block_request){.op = BLOCK_FLUSH}), 0);
+}
+
+static void test_what_is_held_back_begins_with_the_next_kick(void **state)
+{
+	struct engine_test *t = *state;
+	uint8_t buf[512];
+	struct iovec iov = {buf, 512};
+	struct block_request r = {.op = BLOCK_READ, .off = 512, .len = 512, .iov = &iov, .n = 1};
+
+	t->u.yield = true;
+	user_submit(&t->u, &r);
+	block_kick(t->u.dev);
+	block_quiesce(t->u.dev);
+	assert_int_equal(t->u.done, 0);
+	t->u.yield = false;
+	user_run(&t->u);
+	assert_int_equal(r.result, 0);
+	assert_int_equal(buf[0], 1);
+}
+
+static void test_a_stop_forgets_and_a_start_begins_anew(void **state)
+{
+	struct engine_test *t = *state;
+	static uint8_t buf[64][4096];
+	static struct iovec iov[64];
+	static struct block_request r[64];
+
+	for (unsigned int round = 0; round < 20; round++) {
+		t->u.submitted = t->u.done = 0;
+		for (unsigned int i = 0; i < 64; i++) {
+			iov[i] = (struct iovec){buf[i], 4096};
+			r[i] = (struct block_request){.op = BLOCK_WRITE,
+				.fua = true,
+				.off = i * 4096ull,
+				.len = 4096,
+				.iov = &iov[i],
+				.n = 1};
+			user_submit(&t->u, &r[i]);
+		}
+		if (round % 2)
+			block_kick(t->u.dev);
+		t->u.done = 0;
+		block_stop(t->u.dev);
+		assert_int_equal(t->u.done, 0); /* nobody was told */
+		block_start(t->u.dev, &t->u.user, t->u.loop);
+	}
+	t->u.submitted = t->u.done = 0;
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, buf[0], 512, 1024000), 0);
+	assert_int_equal(buf[0][0], 2000 % 256);
+}
+
+static void test_quiesce_waits_for_what_was_begun(void **state)
+{
+	struct engine_test *t = *state;
+	static uint8_t buf[64][4096];
+	static struct iovec iov[64];
+	static struct block_request r[64];
+
+	for (unsigned int i = 0; i < 64; i++) {
+		iov[i] = (struct iovec){buf[i], 4096};
+		r[i] = (struct block_request){.op = BLOCK_WRITE,
+			.fua = true,
+			.off = i * 4096ull,
+			.len = 4096,
+			.iov = &iov[i],
+			.n = 1};
+		user_submit(&t->u, &r[i]);
+	}
+	block_kick(t->u.dev);
+	block_quiesce(t->u.dev);
+	assert_int_equal(t->u.done, 64);
+	for (unsigned int i = 0; i < 64; i++)
+		assert_int_equal(r[i].result, 0);
+}
+
+/* ---- io_uring only ---- */
+
+static unsigned int log_lines;
+
+static void count_line(
+	struct log_sink *sink, enum log_level level, const char *module, const char *text)
+{
+	assert_non_null(strstr(text, "io_uring is refused (Too many open files)"));
+	log_lines++;
+}
+
+static void test_where_io_uring_is_refused_requests_are_served_all_the_same(void **state)
+{
+	struct engine_test *t = *state;
+	struct log_sink sink = {.write = count_line};
+	struct rlimit old, limit;
+	struct log *log;
+	uint8_t buf[512];
+
+	assert_ok(log_create("warn", &sink, &log));
+	log_bind(log);
+	block_stop(t->u.dev);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	limit = (struct rlimit){.rlim_cur = 0, .rlim_max = old.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	block_start(t->u.dev, &t->u.user, t->u.loop);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(log_lines, 1);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, buf, 512, 512), 0);
+	assert_int_equal(buf[0], 1);
+	block_stop(t->u.dev);
+	block_start(t->u.dev, &t->u.user, t->u.loop);
+	assert_int_equal(log_lines, 1); /* said once */
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, buf, 512, 1024), 0);
+	log_bind(NULL);
+	log_free(log);
+}
+
+#define SYNC_TEST(name)  cmocka_unit_test_setup_teardown(name, setup_sync, teardown)
+#define URING_TEST(name) cmocka_unit_test_setup_teardown(name, setup_uring, teardown)
+#define BOTH(name)       SYNC_TEST(name), URING_TEST(name)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BOTH(test_many_requests_in_one_batch),
+		BOTH(test_writes_flushes_and_stable_writes),
+		BOTH(test_discards_return_space_and_zeros_are_zeros),
+		BOTH(test_a_file_that_shrank_and_one_that_may_not_grow_are_errors),
+		BOTH(test_errors_are_those_of_one_request),
+		BOTH(test_direct_io_takes_buffers_of_any_alignment),
+		BOTH(test_what_is_held_back_begins_with_the_next_kick),
+		BOTH(test_a_stop_forgets_and_a_start_begins_anew),
+		BOTH(test_quiesce_waits_for_what_was_begun),
+		URING_TEST(test_where_io_uring_is_refused_requests_are_served_all_the_same),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
