@@ -45,7 +45,7 @@ integration: all
 
 test-full: all
 	@tools/deps.sh build test lab
-	tools/integration.sh $(BUILD)
+	ALIOTH_LAB_TIMEOUT=7200 tools/integration.sh $(BUILD)
 
 check: all
 	@tools/deps.sh build test

@@ -27,10 +27,10 @@ if "$ALIOTH" check >/dev/null 2>&1; then
 	exec "$@"
 fi
 echo "integration tests: in the lab, as KVM does not run guests here"
-# One emulated processor: with two, the host's kernel dies now and then where it patches its own code for a jump label.
+# One emulated processor: with two, a guest's processor now and then finds its page tables empty, or hangs, with any monitor.
 for attempt in 1 2 3; do
 	status=0
-	tools/lab/lab run --cpus 1 --timeout 900 -- "$@" || status=$?
+	tools/lab/lab run --cpus 1 --mem 4096 --timeout "${ALIOTH_LAB_TIMEOUT:-900}" -- "$@" || status=$?
 	[ $status = 125 ] || break
 	echo "attempt $attempt: the lab itself failed"
 done

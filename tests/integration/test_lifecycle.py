@@ -50,6 +50,16 @@ def test_reboots_come_up_again(base):
         assert vm.wait() == 0
 
 
+@pytest.mark.long
+def test_hundred_reboots(base):
+    """Every start of the guest prints its processors and resets the machine."""
+    with VM("boot", *base, "--cpu", "count=4", "--cmdline",
+            QUIET + "reboot=k alioth.run=echo+cpus:$(nproc);reboot+-f;sleep+60") as vm:
+        for _ in range(101):
+            vm.expect("cpus:4\r?\n")
+        assert vm.process.poll() is None
+
+
 def test_sigterm_presses_the_power_button_and_a_second_one_ends(base):
     with VM("boot", *base, "--cmdline", QUIET) as vm:
         shell(vm)
