@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <string.h>
 #include <errno.h>
+#include <time.h>
 
 #include "base/log.h"
 
@@ -48,6 +49,22 @@ struct err *thread_start(struct thread *thread)
 		return err_new(ret, "Cannot start the thread '%s'", thread->name);
 	thread->started = true;
 	return NULL;
+}
+
+bool thread_join_within(struct thread *thread, uint64_t ns)
+{
+	struct timespec until;
+
+	if (!thread->started)
+		return true;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	ns += (uint64_t)until.tv_nsec;
+	until.tv_sec += (time_t)(ns / 1000000000u);
+	until.tv_nsec = (long)(ns % 1000000000u);
+	if (pthread_clockjoin_np(thread->id, NULL, CLOCK_MONOTONIC, &until))
+		return false;
+	thread->started = false;
+	return true;
 }
 
 void thread_join(struct thread *thread)

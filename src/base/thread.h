@@ -53,3 +53,5 @@ struct thread {
 struct err *must_check thread_start(struct thread *thread);
 /* Waits for its end; does nothing if it was not started or was joined before. */
 void thread_join(struct thread *thread);
+/* The same, for so long; false: it still runs. */
+bool must_check thread_join_within(struct thread *thread, uint64_t ns);

@@ -71,12 +71,16 @@ struct virtio_pci {
 	struct loop_msg pause_msg;
 	bool paused;
 	bool device_active; /* its activate was called */
+	bool stopping;      /* its thread was told to end, as the driver resets the device */
 };
 
 /* virtio_pci_run.c: with the lock held */
 void vp_activate(struct virtio_pci *vp);
 /* Ends the thread; nothing of the device runs when it returns. */
 void vp_deactivate(struct virtio_pci *vp);
+/* The same, for so long; false: the device's thread still waits for what is in flight, and the
+ * device is `stopping` until a later call is true. */
+bool must_check vp_deactivate_within(struct virtio_pci *vp, uint64_t ns);
 bool vp_is_active(const struct virtio_pci *vp);
 /* The BAR moved: notifications follow it. */
 void vp_bind_notify(struct virtio_pci *vp, uint64_t bar);

@@ -9,6 +9,9 @@
 
 #include "base/endian.h"
 
+/* What a vCPU waits for a device that ends what it is at. */
+#define VP_RESET_WAIT_NS 100000000u
+
 /* struct virtio_pci_common_cfg (4.1.4.3) */
 enum {
 	VP_DEVICE_FEATURE_SELECT = 0x00,
@@ -132,9 +135,24 @@ static bool vp_in(uint64_t off, unsigned int size, uint64_t base, uint64_t len)
 	return off >= base && range_fits(off - base, size, len);
 }
 
+/*
+ * A reset that has to wait for the storage or the like is not done when the driver's write is: no
+ * vCPU is held up for long. The status is not 0 until it is, which the driver waits for
+ * (4.1.4.3.2).
+ */
+static void vp_reset_device(struct virtio_pci *vp, uint64_t wait_ns)
+{
+	if (!vp_deactivate_within(vp, wait_ns))
+		return;
+	vp_regs_reset(vp);
+	pci_dev_set_intx(&vp->pci, false);
+}
+
 uint64_t vp_regs_read(struct virtio_pci *vp, uint64_t off, unsigned int size)
 {
 	auto_lock(&vp->lock);
+	if (vp->stopping)
+		vp_reset_device(vp, 0);
 	if (vp_in(off, size, VP_COMMON, VP_COMMON_SIZE))
 		return vp_common_read(vp, (unsigned int)(off - VP_COMMON), size);
 	if (vp_in(off, size, VP_ISR, 1))
@@ -159,9 +177,7 @@ static void vp_write_status(struct virtio_pci *vp, uint8_t value)
 	uint8_t now = value & (uint8_t)~VP_S_NEEDS_RESET;
 
 	if (!value) {
-		vp_deactivate(vp);
-		vp_regs_reset(vp);
-		pci_dev_set_intx(&vp->pci, false);
+		vp_reset_device(vp, VP_RESET_WAIT_NS);
 		return;
 	}
 	/* Bits are not cleared but by a reset (2.1.1). */
@@ -304,6 +320,10 @@ static void vp_device_write(
 void vp_regs_write(struct virtio_pci *vp, uint64_t off, unsigned int size, uint64_t value)
 {
 	auto_lock(&vp->lock);
+	if (vp->stopping)
+		vp_reset_device(vp, 0);
+	if (vp->stopping)
+		return;
 	if (vp_in(off, size, VP_COMMON, VP_COMMON_SIZE))
 		vp_common_write(vp, (unsigned int)(off - VP_COMMON), size, value);
 	else if (vp_in(off, size, VP_DEVICE, VP_DEVICE_SIZE))

@@ -58,7 +58,7 @@ void vp_pause(struct virtio_pci *vp, bool paused)
 	bool active;
 
 	with_lock (&vp->lock)
-		active = vp_is_active(vp);
+		active = vp_is_active(vp) && !vp->stopping;
 	/* No vCPU runs: nobody changes that now. */
 	vp->paused = paused;
 	atomic_store(&vp->dev->yield, paused);
@@ -253,12 +253,37 @@ void vp_activate(struct virtio_pci *vp)
 	vp_needs_reset(&vp->transport);
 }
 
+static void vp_begin_stop(struct virtio_pci *vp)
+{
+	if (vp->stopping)
+		return;
+	vp->stopping = true;
+	atomic_store(&vp->dev->yield, true);
+	loop_stop(vp->loop);
+}
+
+static void vp_end_stop(struct virtio_pci *vp)
+{
+	vp->stopping = false;
+	vp_stop(vp);
+}
+
+bool vp_deactivate_within(struct virtio_pci *vp, uint64_t ns)
+{
+	if (!vp_is_active(vp))
+		return true;
+	vp_begin_stop(vp);
+	if (!thread_join_within(&vp->thread, ns))
+		return false;
+	vp_end_stop(vp);
+	return true;
+}
+
 void vp_deactivate(struct virtio_pci *vp)
 {
 	if (!vp_is_active(vp))
 		return;
-	atomic_store(&vp->dev->yield, true);
-	loop_stop(vp->loop);
+	vp_begin_stop(vp);
 	thread_join(&vp->thread);
-	vp_stop(vp);
+	vp_end_stop(vp);
 }
