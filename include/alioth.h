@@ -169,6 +169,13 @@ ALIOTH_PUBLIC struct alioth_error *alioth_vm_wait(
 ALIOTH_PUBLIC int alioth_vm_end_fd(const struct alioth_vm *vm);
 
 /*
+ * Takes the terminal of a console of this VM again, when the process was stopped and has been
+ * continued (SIGCONT): the shell has set modes of its own meanwhile. No effect without a terminal,
+ * in the background, and on NULL.
+ */
+ALIOTH_PUBLIC void alioth_vm_take_terminal(struct alioth_vm *vm);
+
+/*
  * Puts the terminal back that a console of this VM has changed. Async-signal-safe; for handlers of
  * fatal signals. alioth_vm_free() and the end of a VM do it anyway. NULL is fine.
  */

@@ -50,7 +50,9 @@ void board_quiesce(struct board *board);
 void board_resume(struct board *board);
 /* Hands over what consoles still hold back, bounded in time; puts the terminal back. [control] */
 void board_close_consoles(struct board *board);
-/* The same for the terminal only; async-signal-safe. */
+/* Makes the terminal raw again, after a stop of the process. [any] */
+void board_take_terminal(struct board *board);
+/* Puts the terminal back; async-signal-safe. */
 void board_restore_terminal(const struct board *board);
 
 void board_power_button(struct board *board);

@@ -121,8 +121,9 @@ static void boot_catch_fatal_signals(void)
 }
 
 /*
- * A descriptor that reads the signals which mean "end"; they are blocked for good, also in the VM's
- * threads. A hang-up that is ignored (nohup) stays so: a blocked signal is queued even then.
+ * A descriptor that reads the signals which mean "end", and SIGCONT; they are blocked for good,
+ * also in the VM's threads. A hang-up that is ignored (nohup) stays so: a blocked signal is queued
+ * even then.
  */
 static int boot_signal_fd(void)
 {
@@ -134,6 +135,7 @@ static int boot_signal_fd(void)
 	if (!boot_is_ignored(SIGHUP))
 		sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGCONT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -145,7 +147,9 @@ static void boot_serve_signal(struct alioth_vm *vm, int fd, unsigned int *count)
 
 	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
-	if (++*count > 1 || info.ssi_signo == SIGQUIT)
+	if (info.ssi_signo == SIGCONT)
+		alioth_vm_take_terminal(vm);
+	else if (++*count > 1 || info.ssi_signo == SIGQUIT)
 		alioth_vm_stop(vm);
 	else
 		alioth_error_free(alioth_vm_power_button(vm));

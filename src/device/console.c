@@ -31,7 +31,7 @@ static bool console_is_shared(const struct console *console)
  * ever, whatever is asked, so that an input that has to wait leaves the loop; a socket stays, as
  * its hang-up makes room for the next client.
  */
-static void console_wait(struct console *console)
+void console_wait(struct console *console)
 {
 	bool shared = console_is_shared(console);
 	uint32_t in = console->input_len || console->in_eof ? 0 : EPOLLIN;
@@ -144,6 +144,8 @@ static bool console_read(struct console *console)
 		return false;
 	n = read(console->in.fd, console->input, sizeof(console->input));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (n < 0 && errno == EIO && console->backend->denied && console->backend->denied(console))
 		return false;
 	if (n <= 0) {
 		console_end_input(console, n < 0);
@@ -320,6 +322,7 @@ void console_close(struct console *console)
 		(void)poll(&pfd, 1, (int)((deadline - now) / 1000000) + 1);
 	}
 	loop_timer_cancel(&console->flush_timer);
+	loop_timer_cancel(&console->retry_timer);
 	console_leave_loop(console);
 	console_restore_terminal(console);
 }

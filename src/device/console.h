@@ -67,5 +67,10 @@ void console_input_wanted(struct console *console);
  * terminal back. May be repeated.
  */
 void console_close(struct console *console);
+/*
+ * Makes the terminal raw again, after the process was stopped or in the background; no effect while
+ * it is in the background. [any]
+ */
+void console_take_terminal(struct console *console);
 /* Only the terminal, for handlers of fatal signals: async-signal-safe. */
 void console_restore_terminal(const struct console *console);

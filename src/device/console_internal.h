@@ -20,6 +20,8 @@ struct console_backend {
 	/* Looks at input and changes it in place (escape keys); the number of bytes left. Optional.
 	 */
 	size_t (*filter)(struct console *console, uint8_t *data, size_t len);
+	/* read() said EIO: true if it is to be tried again, which the backend sees to. Optional. */
+	bool (*denied)(struct console *console);
 	/* Releases what the backend holds beyond the console's descriptors; optional. */
 	void (*close)(struct console *console);
 };
@@ -60,7 +62,7 @@ struct console {
 	struct termios saved;
 	/* socket: the listening one; pty: our own slave, not in the loop */
 	struct loop_fd listener;
-	struct loop_timer accept_timer; /* tries again */
+	struct loop_timer retry_timer; /* tries again: to accept, or to read the terminal */
 };
 
 /* The backends: fill in descriptors and the rest, or say what is wrong. */
@@ -86,6 +88,8 @@ void console_warn_once(struct console *console, int code);
 
 /* ---- console.c ---- */
 
+/* Waits for what the state asks for, after a change of in_eof or out_waits. */
+void console_wait(struct console *console);
 /* Adds the descriptors to the loop. */
 void console_attach(struct console *console);
 /* Takes the descriptors out of the loop and closes those that are not the process's own 0 and 1. */

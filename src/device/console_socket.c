@@ -41,7 +41,6 @@ static void socket_drop_rest(struct console *console)
 static void socket_close(struct console *console)
 {
 	loop_remove(&console->listener);
-	loop_timer_cancel(&console->accept_timer);
 	if (console->listener.fd >= 0) {
 		close(console->listener.fd);
 		(void)unlink(console->path);
@@ -53,7 +52,7 @@ static const struct console_backend socket_backend = {.lost = socket_lost, .clos
 
 static void socket_accept_again(struct loop_timer *timer)
 {
-	struct console *console = container_of(timer, struct console, accept_timer);
+	struct console *console = container_of(timer, struct console, retry_timer);
 
 	(void)loop_modify(&console->listener, EPOLLIN);
 }
@@ -67,7 +66,7 @@ static void socket_accept_later(struct console *console, int code)
 	log_guest(
 		&console->limit, "socket console: cannot accept a client: %s", err_strerror(code));
 	(void)loop_modify(&console->listener, 0);
-	loop_timer_set(console->loop, &console->accept_timer, SOCKET_RETRY_NS);
+	loop_timer_set(console->loop, &console->retry_timer, SOCKET_RETRY_NS);
 }
 
 static void socket_on_client(struct loop_fd *source, uint32_t events)
@@ -117,7 +116,7 @@ struct err *console_open_socket(struct console *console, const struct console_op
 	socket_remove_stale(&addr);
 	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 8))
 		return err_new(errno, "Cannot listen on the console socket \"%s\"", options->path);
-	console->accept_timer.fired = socket_accept_again;
+	console->retry_timer.fired = socket_accept_again;
 	console->listener =
 		(struct loop_fd){.fd = steal_fd(&fd), .events = EPOLLIN, .ready = socket_on_client};
 	if (loop_add(console->loop, &console->listener))

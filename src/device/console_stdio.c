@@ -16,8 +16,10 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/thread.h"
 
-#define STDIO_ESCAPE 0x01 /* Ctrl-A */
+#define STDIO_ESCAPE   0x01 /* Ctrl-A */
+#define STDIO_RETRY_NS 1000000000u
 
 static const char stdio_help[] = "\r\n"
 				 "Ctrl-A X  end the virtual machine\r\n"
@@ -53,6 +55,9 @@ static size_t stdio_filter(struct console *console, uint8_t *data, size_t len)
 
 	if (!console->is_terminal)
 		return len;
+	/* A job that was in the background has come to the foreground. */
+	if (!atomic_load_explicit(&console->is_raw, memory_order_relaxed))
+		console_take_terminal(console);
 	for (size_t i = 0; i < len; i++) {
 		uint8_t byte = data[i];
 
@@ -68,8 +73,6 @@ static size_t stdio_filter(struct console *console, uint8_t *data, size_t len)
 	}
 	return kept;
 }
-
-static const struct console_backend stdio_backend = {.lost = stdio_lost, .filter = stdio_filter};
 
 /* tcsetattr() of a background job would stop it (SIGTTOU). Async-signal-safe. */
 static void stdio_set_terminal(const struct termios *termios)
@@ -90,16 +93,60 @@ void console_restore_terminal(const struct console *console)
 		stdio_set_terminal(&console->saved);
 }
 
-static void stdio_make_raw(struct console *console)
+/* false for a job in the background of the shell that has the terminal. */
+static bool stdio_is_foreground(void)
 {
-	struct termios raw = console->saved;
+	pid_t group = tcgetpgrp(STDIN_FILENO);
 
+	return group < 0 || group == getpgrp();
+}
+
+void console_take_terminal(struct console *console)
+{
+	struct termios raw;
+
+	auto_lock(&console->lock);
+	if (!console->is_terminal || !stdio_is_foreground())
+		return;
+	if (!atomic_load_explicit(&console->is_raw, memory_order_relaxed) &&
+		tcgetattr(STDIN_FILENO, &console->saved))
+		return;
+	raw = console->saved;
 	cfmakeraw(&raw);
 	/* Log lines on the same terminal keep their line ends. */
 	raw.c_oflag |= console->saved.c_oflag & OPOST;
 	atomic_store_explicit(&console->is_raw, true, memory_order_relaxed);
 	stdio_set_terminal(&raw);
 }
+
+static void stdio_read_again(struct loop_timer *timer)
+{
+	struct console *console = container_of(timer, struct console, retry_timer);
+
+	if (!stdio_is_foreground()) {
+		loop_timer_set(console->loop, timer, STDIO_RETRY_NS);
+		return;
+	}
+	console->in_eof = false;
+	console_take_terminal(console);
+	console_wait(console);
+}
+
+/* The terminal's input is for another job now, whose modes it has. Nobody tells when that changes.
+ */
+static bool stdio_denied(struct console *console)
+{
+	if (!console->is_terminal || stdio_is_foreground())
+		return false;
+	atomic_store_explicit(&console->is_raw, false, memory_order_relaxed);
+	console->in_eof = true;
+	console->retry_timer.fired = stdio_read_again;
+	loop_timer_set(console->loop, &console->retry_timer, STDIO_RETRY_NS);
+	return true;
+}
+
+static const struct console_backend stdio_backend = {
+	.lost = stdio_lost, .filter = stdio_filter, .denied = stdio_denied};
 
 /*
  * A descriptor of our own for the same terminal or pipe, as O_NONBLOCK on a shared one would be
@@ -136,7 +183,7 @@ struct err *console_open_stdio(struct console *console)
 	console->warned = console->out.fd < 0;
 	if (console->in.fd >= 0 && !tcgetattr(STDIN_FILENO, &console->saved)) {
 		console->is_terminal = true;
-		stdio_make_raw(console);
+		console_take_terminal(console);
 	}
 	return NULL;
 }

@@ -316,6 +316,12 @@ int alioth_vm_end_fd(const struct alioth_vm *vm)
 	return vm ? vm_end_fd(vm->vm) : -1;
 }
 
+void alioth_vm_take_terminal(struct alioth_vm *vm)
+{
+	if (vm)
+		vm_take_terminal(vm->vm);
+}
+
 void alioth_vm_restore_terminal(const struct alioth_vm *vm)
 {
 	if (vm)

@@ -495,6 +495,11 @@ int vm_end_fd(const struct vm *vm)
 	return vm->end_fd;
 }
 
+void vm_take_terminal(struct vm *vm)
+{
+	board_take_terminal(vm->board);
+}
+
 void vm_restore_terminal(const struct vm *vm)
 {
 	board_restore_terminal(vm->board);

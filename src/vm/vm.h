@@ -56,5 +56,7 @@ void vm_stop(struct vm *vm);
 struct err *must_check vm_wait(struct vm *vm, int timeout_ms, enum vm_end *ret_end);
 /* Readable from the end on; owned by the VM. */
 int vm_end_fd(const struct vm *vm);
-/* Async-signal-safe. */
+/* The console's terminal: raw again after a stop of the process [any], and put back
+ * (async-signal-safe). */
+void vm_take_terminal(struct vm *vm);
 void vm_restore_terminal(const struct vm *vm);

@@ -99,6 +99,12 @@ class Terminal:
             if select.select([self.master], [], [], 1)[0]:
                 self.output += os.read(self.master, 4096)
 
+    def wait_until(self, condition):
+        deadline = time.monotonic() + TIMEOUT
+        while not condition():
+            assert time.monotonic() < deadline, self.output
+            time.sleep(0.05)
+
     def is_raw(self):
         return not termios.tcgetattr(self.slave)[3] & termios.ICANON
 
@@ -109,6 +115,19 @@ class Terminal:
         os.close(self.slave)
         os.close(self.master)
         self.master = self.slave = -1
+
+
+class Shell(Terminal):
+    """An interactive shell, which has job control."""
+
+    def __init__(self):
+        self.master, self.slave = pty.openpty()
+        self.process = subprocess.Popen(["/bin/bash", "--norc", "--noediting", "-i"], stdin=self.slave,
+                                        stdout=self.slave, stderr=self.slave, preexec_fn=self._adopt)
+        self.output = b""
+
+    def type(self, line):
+        os.write(self.master, line.encode() + b"\n")
 
 
 @pytest.mark.parametrize("number", ENDING, ids=lambda n: n.name)
@@ -148,6 +167,37 @@ def test_a_terminal_that_goes_away_presses_the_power_button(what):
         terminal.expect(b"talking")
         terminal.hang_up()
         assert terminal.process.wait(TIMEOUT) == 7
+
+
+def test_a_stopped_vm_takes_its_terminal_again():
+    """A shell sets modes of its own while a job is stopped."""
+    with Terminal(*talk(cmdline="wait")) as terminal:
+        terminal.expect(b"talking")
+        terminal.process.send_signal(signal.SIGSTOP)
+        termios.tcsetattr(terminal.slave, termios.TCSANOW, terminal.before)
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.wait_until(terminal.is_raw)
+        os.write(terminal.master, b"q")
+        assert terminal.process.wait(TIMEOUT) == 0
+        assert terminal.is_restored()
+
+
+def test_a_job_in_the_background_leaves_the_terminal_alone():
+    """A shell with job control starts it; what is typed before "fg" is the shell's, what comes then the guest's."""
+    with Shell() as shell:
+        shell.type(" ".join([ALIOTH, *talk(cmdline="wait"), "&"]))
+        shell.expect(b"talking")
+        shell.type("stty -a | grep -o -- '-*icanon'; echo modes-$((40+2))")
+        shell.expect(b"modes-42")
+        assert b"-icanon" not in shell.output.split(b"talking")[1].replace(b"-*icanon", b"")
+        shell.type("fg")
+        time.sleep(0.5)
+        os.write(shell.master, b"\n")
+        time.sleep(2)
+        os.write(shell.master, b"q")
+        shell.expect(b"PASS")
+        shell.type("echo back-$((40+2))")
+        shell.expect(b"back-42")
 
 
 def test_nohup_is_respected():

@@ -357,6 +357,12 @@ void board_close_consoles(struct board *board)
 		console_close(board->console);
 }
 
+void board_take_terminal(struct board *board)
+{
+	if (board->console)
+		console_take_terminal(board->console);
+}
+
 void board_restore_terminal(const struct board *board)
 {
 	if (board->console)
