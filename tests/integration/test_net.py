@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network cards under a real Linux driver, on TAP interfaces that the tests make."""
 import contextlib
+import fcntl
 import hashlib
 import os
 import socket
+import struct
 import subprocess
 import time
 
@@ -37,12 +39,13 @@ def tap(*flags, name="altest0", up=True):
         ip("link", "del", name, check=False)
 
 
-def guest(base, net, script, cpus=1):
+def guest(base, net, script, cpus=1, address=GUEST, pass_fds=()):
     """A VM whose guest configures its card, says "card ready" and runs the script (spaces are fine, plus signs are not)."""
     args = list(base)
     args[args.index("--initramfs") + 1] = data("initramfs-modules")
-    line = f"ifconfig eth0 {GUEST} up;echo card ready;{script}".replace(" ", "+")
-    return VM("boot", *args, "--cpu", f"count={cpus}", "--net", net, "--cmdline", QUIET + "alioth.run=" + line)
+    line = f"ifconfig eth0 {address} up;echo card ready;{script}".replace(" ", "+")
+    return VM("boot", *args, "--cpu", f"count={cpus}", "--net", net, "--cmdline", QUIET + "alioth.run=" + line,
+              pass_fds=pass_fds)
 
 
 def ping_guest(count=1):
@@ -144,6 +147,59 @@ def test_an_interface_that_goes_down_and_away(base):
         vm.expect("100% packet loss")
         assert vm.wait() == 0
         assert "is gone; the link is down" in vm.error_text()
+
+
+def test_macvtap(base):
+    """The guest has the interface's own address, and reaches its neighbour on the same lower interface."""
+    names = ("aldummy0", "almacvtap0", "almacvlan0")
+    if ip("link", "add", names[0], "type", "dummy", check=False):
+        pytest.skip("no dummy interfaces here")
+    try:
+        if ip("link", "add", "link", names[0], "name", names[1], "type", "macvtap", "mode", "bridge", check=False):
+            pytest.skip("no macvtap here")
+        ip("link", "add", "link", names[0], "name", names[2], "type", "macvlan", "mode", "bridge")
+        ip("addr", "add", f"{HOST}/24", "dev", names[2])
+        for name in names:
+            ip("link", "set", name, "up")
+        with open(f"/sys/class/net/{names[1]}/ifindex", encoding="ascii") as f:
+            device = "/dev/tap" + f.read().strip()
+        with open(f"/sys/class/net/{names[1]}/address", encoding="ascii") as f:
+            address = f.read().strip()
+        with guest(base, f"tap={device}", "cat /sys/class/net/eth0/address;" + ECHO) as vm:
+            vm.expect(address)
+            assert ping_guest()
+            transfer(vm, 1 << 20)
+            assert vm.wait() == 0
+    finally:
+        ip("link", "del", names[0], check=False)
+
+
+def test_descriptor_of_a_tap(base):
+    """As a privileged parent hands it over: the monitor itself needs no rights."""
+    with tap() as name, open("/dev/net/tun", "r+b", buffering=0) as f:
+        # TUNSETIFF with IFF_TAP, IFF_NO_PI, IFF_VNET_HDR
+        fcntl.ioctl(f, 0x400454ca, struct.pack("16sH22x", name.encode(), 0x5002))
+        with guest(base, f"fd={f.fileno()}", ECHO, pass_fds=(f.fileno(),)) as vm:
+            vm.expect("card ready")
+            transfer(vm, 1 << 20)
+            assert vm.wait() == 0
+
+
+def test_two_guests_on_a_pair_of_sockets(base):
+    """A network of two VMs that needs neither an interface of the host nor any rights."""
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with contextlib.ExitStack() as stack:
+        first, second = (stack.enter_context(guest(base, f"fd={end.fileno()}", script, address=address,
+                                                   pass_fds=(end.fileno(),)))
+                         for end, script, address in (
+                             (ends[0], "while :;do sleep 1;done", HOST),
+                             (ends[1], f"sleep 3;ping -c 3 -W 10 {HOST};ping -c 1 -W 1 10.77.0.9", GUEST)))
+        for end in ends:
+            end.close()
+        first.expect("card ready")
+        second.expect("[123] packets received")
+        second.expect("100% packet loss")
+        assert second.wait() == 0
 
 
 def test_bad_interfaces_are_one_clear_error(base, tmp_path):

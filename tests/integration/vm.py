@@ -16,10 +16,10 @@ TIMEOUT = float(os.environ.get("ALIOTH_TEST_TIMEOUT", "180"))
 class VM:
     """One run of alioth with its console on pipes."""
 
-    def __init__(self, *args, stdin=subprocess.PIPE, preexec_fn=None):
+    def __init__(self, *args, stdin=subprocess.PIPE, preexec_fn=None, pass_fds=()):
         self.args = [ALIOTH, *args]
         self.process = subprocess.Popen(self.args, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        preexec_fn=preexec_fn)
+                                        preexec_fn=preexec_fn, pass_fds=pass_fds)
         self.output = b""
         self.error = b""
         self.seen = 0
