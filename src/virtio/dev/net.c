@@ -44,7 +44,7 @@ static uint64_t net_features(const struct virtio_net_options *options)
 	const struct net_tap *tap = options->tap;
 	uint64_t features = NET_F_MAC | NET_F_STATUS | NET_F_MRG_RXBUF | NET_F_CTRL_VQ |
 			    NET_F_CTRL_RX | NET_F_CTRL_VLAN | NET_F_CTRL_MAC_ADDR |
-			    NET_F_GUEST_ANNOUNCE;
+			    NET_F_GUEST_ANNOUNCE | VIRTIO_F_IN_ORDER;
 
 	if (options->mtu)
 		features |= NET_F_MTU;
@@ -128,9 +128,7 @@ void net_queue_broke(struct virtio_net *net, unsigned int q)
 {
 	if (!(q % 2))
 		net_pair_poll(&net->pairs[q / 2], false);
-	log_guest(&net->dev.limit, "%s: the driver broke queue %u; the device waits for a reset",
-		net->name, q);
-	net->dev.transport->needs_reset(net->dev.transport);
+	virtio_dev_broken(&net->dev, q);
 }
 
 static void net_change_status(struct virtio_net *net, uint16_t set, uint16_t clear)

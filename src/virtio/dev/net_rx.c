@@ -43,11 +43,8 @@ void net_rx_reset(struct net_pair *pair)
 
 static void rx_publish(struct net_pair *pair)
 {
-	struct virtio_dev *dev = &pair->net->dev;
-
 	pair->unpublished = 0;
-	if (virtq_publish(rx_queue(pair)))
-		dev->transport->signal(dev->transport, 2 * pair->index);
+	virtio_dev_publish(&pair->net->dev, 2 * pair->index);
 }
 
 /* ---- Buffers ---- */
@@ -148,8 +145,8 @@ static void rx_deliver(struct net_pair *pair, uint64_t size)
 static bool rx_finish_held(struct net_pair *pair)
 {
 	if (pair->capacity < pair->held) {
-		/* With all of the ring's buffers in hand there will be no more. */
-		if (rx_has_room(pair) && pair->n_buffers < rx_queue(pair)->size)
+		/* With all of the ring's descriptors in hand there will be no more. */
+		if (rx_has_room(pair) && pair->n_pieces < rx_queue(pair)->size)
 			return false;
 		net_drop(pair->net, "receive", "a packet larger than all buffers together");
 		pair->held = 0;

@@ -141,8 +141,7 @@ void net_tx_run(struct net_pair *pair)
 	do {
 		virtq_disable_notify(tx_queue(pair));
 		ret = tx_turn(pair, &left);
-		if (virtq_publish(tx_queue(pair)))
-			dev->transport->signal(dev->transport, q);
+		virtio_dev_publish(dev, q);
 	} while (!ret && virtq_enable_notify(tx_queue(pair)));
 	net_pair_watch(pair, (pair->starved ? 0 : EPOLLIN) | (pair->tx_waits ? EPOLLOUT : 0));
 	if (ret > 0)

@@ -84,13 +84,22 @@ static void netf_start(uint8_t flags, uint8_t features)
 			.driver = q * NETF_QUEUE + NETF_AVAIL,
 			.device = q * NETF_QUEUE + NETF_USED,
 			.event_idx = features & 8,
-			.indirect = features & 16};
+			.indirect = features & 16,
+			.packed = features & 32,
+			.in_order = features & 64};
 
 		if (ram_fill(fuzz.ram, layout.desc, 0, NETF_QUEUE) ||
 			virtq_init(&fuzz.dev->queues[q], fuzz.ram, &layout))
 			abort();
 	}
 	fuzz.dev->ops->activate(fuzz.dev);
+}
+
+static void netf_reset(void)
+{
+	fuzz.dev->ops->deactivate(fuzz.dev);
+	for (unsigned int q = 0; q < NETF_QUEUES; q++)
+		virtq_deinit(&fuzz.dev->queues[q]);
 }
 
 static void netf_create(void)
@@ -122,7 +131,7 @@ static void netf_create(void)
 
 static void netf_free(void)
 {
-	fuzz.dev->ops->deactivate(fuzz.dev);
+	netf_reset();
 	fuzz.dev->ops->free(fuzz.dev);
 	loop_free(fuzz.loop);
 	ram_free(fuzz.ram);
@@ -196,7 +205,7 @@ static void netf_step(const uint8_t *r)
 	case 9:
 		if (r[2] & 0x0f)
 			break;
-		fuzz.dev->ops->deactivate(fuzz.dev);
+		netf_reset();
 		netf_start(r[3], r[4]);
 		break;
 	default:

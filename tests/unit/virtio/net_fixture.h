@@ -117,6 +117,8 @@ static inline void fixture_start(uint64_t features, uint16_t size)
 static inline void fixture_end(void)
 {
 	f.dev->ops->deactivate(f.dev);
+	for (unsigned int q = 0; q < 3; q++)
+		virtq_deinit(&f.dev->queues[q]);
 }
 
 static inline int fixture_setup(void **state)
