@@ -101,7 +101,7 @@ void pci_dev_set_intx(struct pci_dev *dev, bool level);
  * MSI-X (PCI 3.0, 6.8.2): table at `table_off` and pending bits at `pba_off` of BAR `bar`. The
  * device's BAR handler passes accesses in these ranges to pci_msix_read/write. Signals of a masked
  * vector become pending bits and are delivered at unmask. A vector is delivered as a message by the
- * device's thread; one that the kernel is to raise (vhost) gets an irqfd by pci_msix_fd(). [main]
+ * device's thread, until it gets an irqfd by pci_msix_fd(). [main]
  */
 struct err *must_check pci_msix_add(struct pci_dev *dev, struct hv_vm *vm, unsigned int n_vectors,
 	unsigned int bar, uint32_t table_off, uint32_t pba_off);

@@ -13,8 +13,12 @@
 
 void virtio_dev_publish(struct virtio_dev *dev, unsigned int q)
 {
-	if (virtq_publish(&dev->queues[q]))
+	struct virtq *queue = &dev->queues[q];
+
+	if (virtq_publish(queue))
 		dev->transport->signal(dev->transport, q);
+	if (queue->stopped && !queue->n_flight)
+		dev->transport->drained(dev->transport, q);
 }
 
 void virtio_dev_broken(struct virtio_dev *dev, unsigned int q)

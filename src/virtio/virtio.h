@@ -22,11 +22,14 @@
 #define VIRTIO_QUEUES_MAX 33 /* 16 pairs and a control queue */
 
 /* Feature bits of every device (virtio 1.3, 6). */
-#define VIRTIO_F_INDIRECT_DESC (1ull << 28)
-#define VIRTIO_F_EVENT_IDX     (1ull << 29)
-#define VIRTIO_F_VERSION_1     (1ull << 32)
-#define VIRTIO_F_RING_PACKED   (1ull << 34)
-#define VIRTIO_F_IN_ORDER      (1ull << 35)
+#define VIRTIO_F_INDIRECT_DESC     (1ull << 28)
+#define VIRTIO_F_EVENT_IDX         (1ull << 29)
+#define VIRTIO_F_VERSION_1         (1ull << 32)
+#define VIRTIO_F_RING_PACKED       (1ull << 34)
+#define VIRTIO_F_IN_ORDER          (1ull << 35)
+#define VIRTIO_F_NOTIFICATION_DATA (1ull << 38)
+#define VIRTIO_F_NOTIF_CONFIG_DATA (1ull << 39)
+#define VIRTIO_F_RING_RESET        (1ull << 40)
 
 struct virtio_dev;
 
@@ -42,6 +45,11 @@ struct virtio_dev_ops {
 	/* After activate, when the thread has ended (or could not be started): takes sources and
 	 * timers out of dev->loop; optional. [vcpu] or [main] */
 	void (*deactivate)(struct virtio_dev *dev);
+	/* The driver takes queue q back: gives back (pushes) the chains that wait for the driver or
+	 * the world; those that the host works on are given back as always, and the transport waits
+	 * for them. The queue is empty from now on; when it is up again, notify comes. Optional
+	 * with RING_RESET. [loop] */
+	void (*queue_reset)(struct virtio_dev *dev, unsigned int q);
 	/* The machine pauses (no source of the device may run until it resumes) or resumes;
 	 * optional. May come twice. Notifications of queues are held back by the transport. [loop]
 	 */
@@ -62,6 +70,8 @@ struct virtio_transport {
 	void (*signal)(struct virtio_transport *transport, unsigned int q);
 	/* Notifies the device of queue q, when its loop has served what else there is. [loop] */
 	void (*again)(struct virtio_transport *transport, unsigned int q);
+	/* Nothing of a stopped queue is in flight any more. [loop] */
+	void (*drained)(struct virtio_transport *transport, unsigned int q);
 	/* The driver broke a rule: DEVICE_NEEDS_RESET and a configuration interrupt (2.1.2). [loop]
 	 */
 	void (*needs_reset)(struct virtio_transport *transport);
@@ -78,7 +88,8 @@ struct virtio_dev {
 	/*
 	 * Offered by the model; the transport adds those that cost a model nothing. IN_ORDER is the
 	 * model's to offer, if it is done with its requests in their order anyway: else the queue
-	 * keeps what was done early from the driver.
+	 * keeps what was done early from the driver. So is RING_RESET, by a model that publishes
+	 * with virtio_dev_publish() whatever it did not do before its callback returned.
 	 */
 	uint64_t features;
 	uint64_t excluded; /* of the transport's, what cannot be had with this device */
@@ -104,9 +115,6 @@ void virtio_dev_broken(struct virtio_dev *dev, unsigned int q);
 
 /* Works on one chain, and returns the number of bytes that it wrote to it. */
 typedef uint32_t (*virtio_serve_fn)(struct virtio_dev *dev, struct virtq_chain *chain);
-
-/* Shows the driver what was pushed to queue q, and interrupts it as it wishes. [loop] */
-void virtio_dev_publish(struct virtio_dev *dev, unsigned int q);
 
 /*
  * Serves queue q: takes chains while there are any, hands each to `serve`, which always completes

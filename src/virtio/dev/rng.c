@@ -60,7 +60,7 @@ struct err *virtio_rng_create(struct virtio_dev **ret_dev)
 		.name = "virtio-entropy",
 		.id = RNG_ID,
 		.class_code = 0xff0000,
-		.features = VIRTIO_F_IN_ORDER,
+		.features = VIRTIO_F_IN_ORDER | VIRTIO_F_RING_RESET,
 		.n_queues = 1,
 		.queue_size = VIRTQ_SIZE_MAX,
 	};

@@ -36,14 +36,32 @@
 #define VP_ISR_QUEUE     0x1
 #define VP_ISR_CONFIG    0x2
 
+/* What the device's thread works with while the queue is up. */
+struct vp_setup {
+	struct virtq_layout layout;
+	uint16_t vector;
+};
+
 struct vp_queue {
+	/* Registers. */
 	uint16_t size;
 	uint16_t vector;
 	bool enabled;
 	uint64_t desc, driver, device;
-	struct loop_fd kick; /* fd -1 while not active */
+
 	struct virtio_pci *vp;
-	bool bound; /* to the BAR's address, by ioeventfd */
+	struct loop_fd kick;    /* fd -1: not enabled when the device became active */
+	bool bound;             /* to the BAR's address, by ioeventfd */
+	bool was_reset;         /* by the driver; may be set up again */
+	_Atomic bool resetting; /* until the device's thread has let go of it */
+	struct loop_msg reset_msg, start_msg;
+
+	/* Of the device's thread; `setup` is written while the queue is neither enabled nor
+	 * resetting. */
+	struct vp_setup setup;
+	bool up;       /* kick is to be polled */
+	bool draining; /* resetting, with chains in flight */
+	bool irqfd_asked;
 };
 
 struct virtio_pci {
@@ -82,14 +100,24 @@ void vp_deactivate(struct virtio_pci *vp);
  * device is `stopping` until a later call is true. */
 bool must_check vp_deactivate_within(struct virtio_pci *vp, uint64_t ns);
 bool vp_is_active(const struct virtio_pci *vp);
-/* The BAR moved: notifications follow it. */
-void vp_bind_notify(struct virtio_pci *vp, uint64_t bar);
-/* A notification that came as a register write. */
-void vp_kick(struct virtio_pci *vp, unsigned int q);
 /* Without the lock. [main] */
 void vp_pause(struct virtio_pci *vp, bool paused);
 
 extern const struct virtio_transport vp_transport;
+
+/* virtio_pci_queue.c: with the lock held */
+/* Starts an enabled queue, before the thread runs; 0 or -errno. */
+int must_check vp_start_queue(struct virtio_pci *vp, unsigned int q);
+/* Of an active device: an enabled queue, and one that was reset and is enabled again. */
+void vp_reset_queue(struct vp_queue *queue);
+void vp_enable_again(struct vp_queue *queue);
+void vp_bind_queue(struct virtio_pci *vp, unsigned int q, bool bind);
+/* The BAR moved: notifications follow it. */
+void vp_bind_notify(struct virtio_pci *vp, uint64_t bar);
+/* A notification that came as a register write. */
+void vp_kick(struct virtio_pci *vp, unsigned int q);
+/* Without the lock. [loop] */
+void vp_drained(struct virtio_transport *transport, unsigned int q);
 
 /* virtio_pci_regs.c: BAR 0 without MSI-X. */
 uint64_t vp_regs_read(struct virtio_pci *vp, uint64_t off, unsigned int size);

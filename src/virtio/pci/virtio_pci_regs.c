@@ -30,12 +30,15 @@ enum {
 	VP_QUEUE_DESC = 0x20,
 	VP_QUEUE_DRIVER = 0x28,
 	VP_QUEUE_DEVICE = 0x30,
+	VP_QUEUE_NOTIFY_DATA = 0x38,
+	VP_QUEUE_RESET = 0x3a,
 };
 
 uint64_t vp_features(const struct virtio_pci *vp)
 {
 	const uint64_t own = VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
-			     VIRTIO_F_RING_PACKED;
+			     VIRTIO_F_RING_PACKED | VIRTIO_F_NOTIFICATION_DATA |
+			     VIRTIO_F_NOTIF_CONFIG_DATA;
 
 	return vp->dev->features | (own & ~vp->dev->excluded);
 }
@@ -80,6 +83,8 @@ static void vp_store_queue(const struct virtio_pci *vp, uint8_t *image)
 	store_le64(image + VP_QUEUE_DESC, q->desc);
 	store_le64(image + VP_QUEUE_DRIVER, q->driver);
 	store_le64(image + VP_QUEUE_DEVICE, q->device);
+	store_le16(image + VP_QUEUE_NOTIFY_DATA, vp->queue_select);
+	store_le16(image + VP_QUEUE_RESET, atomic_load(&q->resetting));
 }
 
 static void vp_common_image(const struct virtio_pci *vp, uint8_t image[VP_COMMON_SIZE])
@@ -211,16 +216,18 @@ static uint16_t vp_vector(const struct virtio_pci *vp, uint64_t value)
 	return value <= vp->dev->n_queues ? (uint16_t)value : VP_NO_VECTOR;
 }
 
-/* The selected queue, if its registers may be written: until it is enabled or DRIVER_OK; else NULL.
- */
+/* The selected queue, if its registers may be written: until it is enabled or DRIVER_OK, and again
+ * when the driver has reset it; else NULL. */
 static struct vp_queue *vp_writable_queue(struct virtio_pci *vp)
 {
 	struct vp_queue *q;
 
-	if (vp->queue_select >= vp->dev->n_queues || vp->status & VP_S_DRIVER_OK)
+	if (vp->queue_select >= vp->dev->n_queues)
 		return NULL;
 	q = &vp->queues[vp->queue_select];
-	return q->enabled ? NULL : q;
+	if (q->enabled || atomic_load(&q->resetting))
+		return NULL;
+	return vp->status & VP_S_DRIVER_OK && !q->was_reset ? NULL : q;
 }
 
 /* A packed ring may have any size (2.8.10.1), a split one a power of two (2.7). */
@@ -228,6 +235,13 @@ static bool vp_is_size(const struct virtio_pci *vp, uint64_t size)
 {
 	return size && size <= vp->dev->queue_size &&
 	       (is_pow2(size) || vp->driver_features & VIRTIO_F_RING_PACKED);
+}
+
+static void vp_enable_queue(struct vp_queue *q)
+{
+	q->enabled = true;
+	if (q->was_reset)
+		vp_enable_again(q);
 }
 
 static void vp_write_queue(struct virtio_pci *vp, unsigned int off, uint64_t value)
@@ -241,7 +255,20 @@ static void vp_write_queue(struct virtio_pci *vp, unsigned int off, uint64_t val
 	else if (off == VP_QUEUE_VECTOR)
 		q->vector = vp_vector(vp, value);
 	else if (off == VP_QUEUE_ENABLE && value == 1 && vp->status & VP_S_FEATURES_OK)
-		q->enabled = true;
+		vp_enable_queue(q);
+}
+
+/* 4.1.4.3.1: only 1 has a meaning. */
+static void vp_write_reset(struct virtio_pci *vp, uint64_t value)
+{
+	struct vp_queue *q;
+
+	if (value != 1 || vp->queue_select >= vp->dev->n_queues || !vp_is_active(vp) ||
+		!(vp->driver_features & VIRTIO_F_RING_RESET))
+		return;
+	q = &vp->queues[vp->queue_select];
+	if (q->enabled)
+		vp_reset_queue(q);
 }
 
 /* A 64-bit field, or a half of it. */
@@ -299,6 +326,9 @@ static void vp_common_write(
 	case VP_QUEUE_VECTOR << 4 | 2:
 	case VP_QUEUE_ENABLE << 4 | 2:
 		vp_write_queue(vp, off, value);
+		break;
+	case VP_QUEUE_RESET << 4 | 2:
+		vp_write_reset(vp, value);
 		break;
 	default:
 		if (off >= VP_QUEUE_DESC && off + size <= VP_QUEUE_DEVICE + 8)

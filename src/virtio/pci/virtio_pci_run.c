@@ -24,15 +24,6 @@ static void vp_thread(struct thread *thread)
 		vp->dev->ops->drain(vp->dev);
 }
 
-static void vp_on_kick(struct loop_fd *source, uint32_t events)
-{
-	struct vp_queue *queue = container_of(source, struct vp_queue, kick);
-	struct virtio_pci *vp = queue->vp;
-
-	fd_eventfd_drain(source->fd);
-	vp->dev->ops->notify(vp->dev, (unsigned int)(queue - vp->queues));
-}
-
 static void vp_on_pause(struct loop_msg *msg)
 {
 	struct virtio_pci *vp = container_of(msg, struct virtio_pci, pause_msg);
@@ -40,7 +31,7 @@ static void vp_on_pause(struct loop_msg *msg)
 	for (unsigned int i = 0; i < vp->dev->n_queues; i++) {
 		struct vp_queue *queue = &vp->queues[i];
 
-		if (queue->kick.fd < 0)
+		if (!queue->up)
 			continue;
 		if (vp->paused) {
 			loop_remove(&queue->kick);
@@ -83,9 +74,17 @@ static void vp_interrupt(struct virtio_pci *vp, uint16_t vector, uint8_t isr)
 static void vp_signal(struct virtio_transport *transport, unsigned int q)
 {
 	struct virtio_pci *vp = container_of(transport, struct virtio_pci, transport);
+	struct vp_queue *queue = &vp->queues[q];
 
-	/* The vector cannot change while the device is active. */
-	vp_interrupt(vp, vp->queues[q].vector, VP_ISR_QUEUE);
+	/*
+	 * From its first interrupt on a queue's vector has an irqfd, whose route follows the
+	 * vector's mask and message. Where the hypervisor cannot, signals are messages.
+	 */
+	if (!queue->irqfd_asked && pci_msix_enabled(&vp->pci)) {
+		queue->irqfd_asked = true;
+		(void)pci_msix_fd(&vp->pci, queue->setup.vector);
+	}
+	vp_interrupt(vp, queue->setup.vector, VP_ISR_QUEUE);
 }
 
 static void vp_again(struct virtio_transport *transport, unsigned int q)
@@ -111,86 +110,15 @@ static void vp_config_changed(struct virtio_transport *transport)
 
 const struct virtio_transport vp_transport = {.signal = vp_signal,
 	.again = vp_again,
+	.drained = vp_drained,
 	.needs_reset = vp_needs_reset,
 	.config_changed = vp_config_changed};
-
-/* ---- Notifications ---- */
-
-static uint64_t vp_notify_address(const struct virtio_pci *vp, unsigned int q)
-{
-	return vp->bar + VP_NOTIFY + (uint64_t)q * VP_NOTIFY_STRIDE;
-}
-
-static void vp_bind_queue(struct virtio_pci *vp, unsigned int q, bool bind)
-{
-	struct vp_queue *queue = &vp->queues[q];
-
-	if (queue->kick.fd < 0 || queue->bound == bind || (bind && !vp->bar))
-		return;
-	/* Where the hypervisor cannot, notifications come as register writes: vp_kick(). */
-	queue->bound =
-		!hv_vm_ioeventfd(vp->hv, vp_notify_address(vp, q), false, queue->kick.fd, bind) &&
-		bind;
-}
-
-void vp_bind_notify(struct virtio_pci *vp, uint64_t bar)
-{
-	if (bar == vp->bar)
-		return;
-	for (unsigned int i = 0; i < vp->dev->n_queues; i++)
-		vp_bind_queue(vp, i, false);
-	vp->bar = bar;
-	for (unsigned int i = 0; i < vp->dev->n_queues; i++)
-		vp_bind_queue(vp, i, true);
-}
-
-void vp_kick(struct virtio_pci *vp, unsigned int q)
-{
-	if (q < vp->dev->n_queues && vp->queues[q].kick.fd >= 0)
-		fd_eventfd_signal(vp->queues[q].kick.fd);
-}
 
 /* ---- Activation ---- */
 
 bool vp_is_active(const struct virtio_pci *vp)
 {
 	return vp->thread.started;
-}
-
-static int vp_start_queue(struct virtio_pci *vp, unsigned int q)
-{
-	struct vp_queue *queue = &vp->queues[q];
-	struct virtq_layout layout = {
-		.size = queue->size,
-		.desc = queue->desc,
-		.driver = queue->driver,
-		.device = queue->device,
-		.packed = vp->driver_features & VIRTIO_F_RING_PACKED,
-		.in_order = vp->driver_features & VIRTIO_F_IN_ORDER,
-		.event_idx = vp->driver_features & VIRTIO_F_EVENT_IDX,
-		.indirect = vp->driver_features & VIRTIO_F_INDIRECT_DESC,
-	};
-	int ret;
-
-	if (!queue->enabled) {
-		vp->dev->queues[q] = (struct virtq){.broken = true};
-		return 0;
-	}
-	ret = virtq_init(&vp->dev->queues[q], vp->ram, &layout);
-	if (ret)
-		return ret;
-	queue->kick.fd = fd_eventfd();
-	if (queue->kick.fd < 0)
-		return queue->kick.fd;
-	queue->kick.events = EPOLLIN;
-	queue->kick.ready = vp_on_kick;
-	ret = loop_add(vp->loop, &queue->kick);
-	if (ret)
-		return ret;
-	vp_bind_queue(vp, q, true);
-	/* What the driver made available before DRIVER_OK has no notification. */
-	fd_eventfd_signal(queue->kick.fd);
-	return 0;
 }
 
 static struct err *vp_start(struct virtio_pci *vp)

@@ -8,10 +8,21 @@
 
 #include "virtio/queue/virtq_internal.h"
 
-static void virtq_make_slots(struct virtq *q)
+static int virtq_validate(struct virtq *q, const struct virtq_layout *layout)
 {
+	if (!q->size || q->size > VIRTQ_SIZE_MAX)
+		return -EINVAL;
+	return q->packed ? virtq_packed_init(q, layout) : virtq_split_init(q, layout);
+}
+
+static int virtq_make_slots(struct virtq *q)
+{
+	q->flight = calloc(q->size, sizeof(q->flight[0]));
+	if (!q->flight)
+		return -ENOMEM;
 	for (uint16_t i = 0; i < q->size; i++)
 		q->flight[i].next = (uint16_t)(i + 1);
+	return 0;
 }
 
 int virtq_init(struct virtq *q, const struct ram *ram, const struct virtq_layout *layout)
@@ -24,16 +35,12 @@ int virtq_init(struct virtq *q, const struct ram *ram, const struct virtq_layout
 		.event_idx = layout->event_idx,
 		.indirect = layout->indirect,
 		.in_order = layout->in_order};
-	if (!q->size || q->size > VIRTQ_SIZE_MAX)
-		return -EINVAL;
-	ret = q->packed ? virtq_packed_init(q, layout) : virtq_split_init(q, layout);
+	ret = virtq_validate(q, layout);
+	if (!ret)
+		ret = virtq_make_slots(q);
 	if (ret)
-		return ret;
-	q->flight = calloc(q->size, sizeof(q->flight[0]));
-	if (!q->flight)
-		return -ENOMEM;
-	virtq_make_slots(q);
-	return 0;
+		virtq_deinit(q);
+	return ret;
 }
 
 void virtq_deinit(struct virtq *q)
@@ -93,10 +100,18 @@ static int virtq_take(struct virtq *q, struct virtq_chain *chain)
 	return 1;
 }
 
+void virtq_stop(struct virtq *q)
+{
+	q->stopped = true;
+}
+
 int virtq_pop(struct virtq *q, struct virtq_chain *chain)
 {
-	int ret = q->broken ? -EINVAL : virtq_take(q, chain);
+	int ret;
 
+	if (q->stopped)
+		return 0;
+	ret = q->broken ? -EINVAL : virtq_take(q, chain);
 	if (ret < 0)
 		q->broken = true;
 	return ret;
@@ -150,7 +165,7 @@ bool virtq_publish(struct virtq *q)
 void virtq_disable_notify(struct virtq *q)
 {
 	/* With event indices there is nothing to write: the event stays behind the driver. */
-	if (q->broken || q->event_idx)
+	if (q->broken || q->stopped || q->event_idx)
 		return;
 	if (q->packed)
 		virtq_packed_disable_notify(q);
@@ -160,7 +175,7 @@ void virtq_disable_notify(struct virtq *q)
 
 bool virtq_enable_notify(struct virtq *q)
 {
-	if (q->broken)
+	if (q->broken || q->stopped)
 		return false;
 	return q->packed ? virtq_packed_enable_notify(q) : virtq_split_enable_notify(q);
 }

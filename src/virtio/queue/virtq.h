@@ -57,6 +57,7 @@ struct virtq {
 	struct virtq_flight *flight; /* size slots; NULL while not up */
 	bool packed, event_idx, indirect, in_order;
 	bool broken;
+	bool stopped; /* gives no chains any more, as if it were empty */
 };
 
 /* A request: pieces that the device reads come first, then those that it writes. */
@@ -72,6 +73,9 @@ int must_check virtq_init(
 /* Broken from then on: chains in flight are forgotten. Also of one that is zeroed or failed. [any]
  */
 void virtq_deinit(struct virtq *q);
+
+/* From now on there is nothing in it; what is in flight may be given back. */
+void virtq_stop(struct virtq *q);
 
 /* 1: a chain; 0: nothing there; -EINVAL: the driver broke the queue. */
 int must_check virtq_pop(struct virtq *q, struct virtq_chain *chain);

@@ -38,6 +38,8 @@
 #define QUEUE_DESC            0x20, 8
 #define QUEUE_DRIVER          0x28, 8
 #define QUEUE_DEVICE          0x30, 8
+#define QUEUE_NOTIFY_DATA     0x38, 2
+#define QUEUE_RESET           0x3a, 2
 
 #define S_ACK                 1
 #define S_DRIVER              2
@@ -46,7 +48,7 @@
 #define S_NEEDS_RESET         0x40
 #define S_FAILED              0x80
 
-#define TOY_FEATURES          0x8000000000000005ull
+#define TOY_FEATURES          (0x8000000000000005ull | VIRTIO_F_IN_ORDER | VIRTIO_F_RING_RESET)
 #define TOY_QUEUES            2
 #define TOY_QUEUE_SIZE        16
 #define TOY_CONFIG            12
@@ -60,6 +62,11 @@ struct virtio_toy {
 	unsigned int activations, deactivations;
 	_Atomic unsigned int pauses, resumes;
 	_Atomic bool changes; /* each request changes the configuration */
+	_Atomic bool holds;   /* takes requests and completes them when told to */
+	uint16_t held[TOY_QUEUES][TOY_QUEUE_SIZE];
+	_Atomic unsigned int n_held[TOY_QUEUES];
+	_Atomic unsigned int resets; /* of queues */
+	struct loop_msg release;
 	uint64_t negotiated;
 	_Atomic bool gated; /* each request waits */
 	sem_t entered, gate;
@@ -99,9 +106,47 @@ static inline uint32_t toy_serve(struct virtio_dev *dev, struct virtq_chain *cha
 	return 4;
 }
 
+static inline void toy_hold(struct virtio_toy *toy, unsigned int q)
+{
+	while (virtq_pop(&toy->dev.queues[q], &toy->chain) > 0) {
+		unsigned int n = atomic_load(&toy->n_held[q]);
+
+		assert_true(n < TOY_QUEUE_SIZE);
+		toy->held[q][n] = toy->chain.head;
+		atomic_store(&toy->n_held[q], n + 1);
+	}
+}
+
+/* Completes what is held. [loop] */
+static inline void toy_release(struct loop_msg *msg)
+{
+	struct virtio_toy *toy = container_of(msg, struct virtio_toy, release);
+
+	for (unsigned int q = 0; q < TOY_QUEUES; q++) {
+		unsigned int n = atomic_exchange(&toy->n_held[q], 0);
+
+		while (n)
+			virtq_push(&toy->dev.queues[q], toy->held[q][--n], 4);
+		virtio_dev_publish(&toy->dev, q);
+	}
+}
+
 static inline void toy_notify(struct virtio_dev *dev, unsigned int q)
 {
-	virtio_dev_serve(dev, q, &container_of(dev, struct virtio_toy, dev)->chain, toy_serve);
+	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
+
+	if (atomic_load(&toy->holds))
+		toy_hold(toy, q);
+	else
+		virtio_dev_serve(dev, q, &toy->chain, toy_serve);
+}
+
+static inline void toy_queue_reset(struct virtio_dev *dev, unsigned int q)
+{
+	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
+
+	assert_int_equal(virtq_pop(&dev->queues[q], &toy->chain), 0);
+	atomic_fetch_add(&toy->resets, 1);
 }
 
 static inline void toy_activate(struct virtio_dev *dev)
@@ -148,6 +193,7 @@ static inline struct virtio_toy *toy_create(void)
 		.activate = toy_activate,
 		.deactivate = toy_deactivate,
 		.pause = toy_pause,
+		.queue_reset = toy_queue_reset,
 		.config_read = toy_config_read,
 		.free = toy_free};
 	struct virtio_toy *toy = calloc(1, sizeof(*toy));
@@ -162,6 +208,7 @@ static inline struct virtio_toy *toy_create(void)
 		.queue_size = TOY_QUEUE_SIZE,
 		.config_size = TOY_CONFIG,
 	};
+	toy->release.run = toy_release;
 	sem_init(&toy->entered, 0, 0);
 	sem_init(&toy->gate, 0, 0);
 	return toy;
@@ -303,13 +350,19 @@ static inline void set_up_queue(unsigned int q)
 }
 
 /* All of it: the device is active. */
-static inline void start(void)
+static inline void start_with(uint64_t features)
 {
-	assert_int_equal(negotiate(VIRTIO_F_VERSION_1), S_ACK | S_DRIVER | S_FEATURES_OK);
+	assert_int_equal(
+		negotiate(features | VIRTIO_F_VERSION_1), S_ACK | S_DRIVER | S_FEATURES_OK);
 	set(CONFIG_VECTOR, 0);
 	for (unsigned int q = 0; q < TOY_QUEUES; q++)
 		set_up_queue(q);
 	set(STATUS, S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
+}
+
+static inline void start(void)
+{
+	start_with(0);
 }
 
 static inline void add(unsigned int q, unsigned int n)
@@ -345,6 +398,30 @@ static inline void serve(unsigned int q, unsigned int n)
 	kick(q);
 	eventually(ring_completed(&m.rings[q]) == n);
 	m.rings[q].used_idx = (uint16_t)(m.rings[q].used_idx + n);
+}
+
+static inline void enable_msix(void)
+{
+	unsigned int cap = cfg_read(&m.f, 0, 0x34) & 0xff;
+
+	while ((cfg_read(&m.f, 0, cap) & 0xff) != 0x11)
+		cap = cfg_read(&m.f, 0, cap) >> 8 & 0xff;
+	for (unsigned int i = 0; i <= TOY_QUEUES; i++) {
+		bus_write(m.f.mmio, WINDOW + i * 16, 8, 0xfee00000);
+		bus_write(m.f.mmio, WINDOW + i * 16 + 8, 8, 0x40 + i);
+	}
+	bus_write(m.f.mmio, fixture_reg(0, cap + 2), 2, 0x8000);
+}
+
+static inline unsigned int count_messages(uint32_t data)
+{
+	struct hv_fake_msi all[64];
+	unsigned int n = hv_fake_messages(m.f.vm, all, 64);
+	unsigned int found = 0;
+
+	for (unsigned int i = 0; i < n && i < 64; i++)
+		found += all[i].data == data;
+	return found;
 }
 
 #define MACHINE_TEST(name) cmocka_unit_test_setup_teardown(name, machine_setup, machine_teardown)

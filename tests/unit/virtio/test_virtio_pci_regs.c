@@ -7,7 +7,7 @@
 
 #define OFFERED                                                                                    \
 	(TOY_FEATURES | VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |         \
-		VIRTIO_F_RING_PACKED)
+		VIRTIO_F_RING_PACKED | VIRTIO_F_NOTIFICATION_DATA | VIRTIO_F_NOTIF_CONFIG_DATA)
 
 static void test_identity_and_capabilities(void **state)
 {
@@ -92,6 +92,8 @@ static void assert_queue_is_as_after_reset(unsigned int q)
 	assert_int_equal(get(QUEUE_VECTOR), NO_VECTOR);
 	assert_int_equal(get(QUEUE_ENABLE), 0);
 	assert_int_equal(get(QUEUE_NOTIFY_OFF), q);
+	assert_int_equal(get(QUEUE_NOTIFY_DATA), q);
+	assert_int_equal(get(QUEUE_RESET), 0);
 	assert_int_equal(get(QUEUE_DESC) | get(QUEUE_DRIVER) | get(QUEUE_DEVICE), 0);
 }
 
@@ -125,7 +127,7 @@ static void test_queues_that_do_not_exist(void **state)
 		set(QUEUE_DESC, 0x1000);
 		set(QUEUE_VECTOR, 1);
 		set(QUEUE_ENABLE, 1);
-		for (unsigned int off = 0x18; off < 0x38; off += 2)
+		for (unsigned int off = 0x18; off < 0x40; off += 2)
 			assert_int_equal(get(off, 2), 0);
 	}
 	for (unsigned int q = 0; q < TOY_QUEUES; q++)
@@ -145,6 +147,13 @@ static void test_bad_sizes_and_enables_do_nothing(void **state)
 	}
 	set(QUEUE_SIZE, 1);
 	assert_int_equal(get(QUEUE_SIZE), 1);
+	/* A packed ring may have any size up to the largest. */
+	(void)negotiate(VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED);
+	for (unsigned int i = 0; i < 20; i++) {
+		set(QUEUE_SIZE, 7);
+		set(QUEUE_SIZE, i);
+		assert_int_equal(get(QUEUE_SIZE), i && i <= TOY_QUEUE_SIZE ? i : 7);
+	}
 	set(QUEUE_ENABLE, 2);
 	set(QUEUE_ENABLE, 0x101);
 	assert_int_equal(get(QUEUE_ENABLE), 0);

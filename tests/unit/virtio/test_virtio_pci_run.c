@@ -9,30 +9,6 @@
 
 #include "base/thread.h"
 
-static void enable_msix(void)
-{
-	unsigned int cap = cfg_read(&m.f, 0, 0x34) & 0xff;
-
-	while ((cfg_read(&m.f, 0, cap) & 0xff) != 0x11)
-		cap = cfg_read(&m.f, 0, cap) >> 8 & 0xff;
-	for (unsigned int i = 0; i <= TOY_QUEUES; i++) {
-		bus_write(m.f.mmio, WINDOW + i * 16, 8, 0xfee00000);
-		bus_write(m.f.mmio, WINDOW + i * 16 + 8, 8, 0x40 + i);
-	}
-	bus_write(m.f.mmio, fixture_reg(0, cap + 2), 2, 0x8000);
-}
-
-static unsigned int count_messages(uint32_t data)
-{
-	struct hv_fake_msi all[64];
-	unsigned int n = hv_fake_messages(m.f.vm, all, 64);
-	unsigned int found = 0;
-
-	for (unsigned int i = 0; i < n && i < 64; i++)
-		found += all[i].data == data;
-	return found;
-}
-
 static uint8_t read_isr(void)
 {
 	return (uint8_t)bus_read(m.f.mmio, m.isr, 1);
