@@ -190,7 +190,8 @@ static void raw_free(struct block_image *image)
 {
 	struct block_raw *raw = container_of(image, struct block_raw, image);
 
-	/* A ring that had the file registered goes later than it is closed, and the lock with it. */
+	/* A ring that had the file registered goes later than it is closed, and the lock with it.
+	 */
 	(void)flock(raw->buffered >= 0 ? raw->buffered : raw->fd, LOCK_UN);
 	auto_close_cleanup(&raw->buffered);
 	auto_close_cleanup(&raw->fd);

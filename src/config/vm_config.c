@@ -10,6 +10,7 @@
 #define VM_CONFIG_MEMORY_MIN MIB(2)
 #define VM_CONFIG_MTU_MIN    68 /* virtio 1.3, 5.1.4.1 */
 #define VM_CONFIG_IF_MAX     15
+#define VM_CONFIG_ID_MAX     31
 #define VM_CONFIG_SERIAL_MAX 20 /* virtio 1.3, 5.2.6: the identifier of a block device */
 
 /* ---- Builder ---- */
@@ -180,6 +181,36 @@ static struct err *vm_config_check_net(const struct net_config *net)
 	return vm_config_check_mac(net->mac);
 }
 
+static bool vm_config_is_id(const char *id)
+{
+	size_t len = strlen(id);
+
+	return len && len <= VM_CONFIG_ID_MAX &&
+	       strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+		       len;
+}
+
+static struct err *vm_config_check_blk(const struct vm_config *config, size_t index)
+{
+	const struct blk_config *blk = &config->blk[index];
+
+	if (blk->serial && strlen(blk->serial) > VM_CONFIG_SERIAL_MAX)
+		return err_new(0, "--blk: serial=%s is longer than 20 bytes", blk->serial);
+	if (blk->queue_size & (blk->queue_size - 1u))
+		return err_new(0, "--blk: queue_size=%u is not a power of two", blk->queue_size);
+	if (!blk->id)
+		return NULL;
+	if (!vm_config_is_id(blk->id))
+		return err_new(0,
+			"--blk: id=%s is not 1 to %u letters, digits, dashes, dots and underscores",
+			blk->id, VM_CONFIG_ID_MAX);
+	for (size_t i = 0; i < index; i++) {
+		if (config->blk[i].id && !strcmp(config->blk[i].id, blk->id))
+			return err_new(0, "--blk: two disks have id=%s", blk->id);
+	}
+	return NULL;
+}
+
 struct err *vm_config_validate(const struct vm_config *config)
 {
 	struct err *err = vm_config_check_payload(config);
@@ -190,10 +221,7 @@ struct err *vm_config_validate(const struct vm_config *config)
 		err = vm_config_check_memory(&config->memory);
 	for (size_t i = 0; !err && i < config->n_net; i++)
 		err = vm_config_check_net(&config->net[i]);
-	for (size_t i = 0; !err && i < config->n_blk; i++) {
-		if (config->blk[i].serial && strlen(config->blk[i].serial) > VM_CONFIG_SERIAL_MAX)
-			err = err_new(0, "--blk: serial=%s is longer than 20 bytes",
-				config->blk[i].serial);
-	}
+	for (size_t i = 0; !err && i < config->n_blk; i++)
+		err = vm_config_check_blk(config, i);
 	return err;
 }

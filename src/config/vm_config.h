@@ -54,11 +54,24 @@ struct console_config {
 
 enum blk_kind { BLK_FILE };
 
+enum blk_api { BLK_API_IO_URING, BLK_API_MIO };
+enum blk_cache { BLK_CACHE_WRITEBACK, BLK_CACHE_WRITETHROUGH, BLK_CACHE_NONE };
+enum blk_format { BLK_FORMAT_RAW };
+
 struct blk_config {
 	enum blk_kind kind;
 	char *path;
+	enum blk_format format;
 	bool readonly;
-	char *serial; /* NULL: the device's name */
+	enum blk_api api;
+	enum blk_cache cache;
+	bool direct;
+	bool discard;
+	uint16_t queues;
+	uint16_t queue_size; /* a power of two */
+	uint64_t iops, bw;   /* a second, bw in bytes; 0: no limit */
+	char *id;            /* NULL: virtio-blk-N */
+	char *serial;        /* NULL: the device's name */
 };
 
 enum net_kind { NET_TAP };

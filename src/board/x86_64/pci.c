@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "block/image.h"
+#include "block/open.h"
 #include "net/mac.h"
 #include "net/tap.h"
 #include "pci/pvpanic.h"
@@ -117,28 +117,36 @@ static struct err *board_add_net(struct board *board, unsigned int index)
 static struct err *board_open_blk(
 	const struct blk_config *config, const char *name, struct block_dev **ret_dev)
 {
-	const struct block_raw_options options = {
-		.path = config->path, .readonly = config->readonly};
-	struct block_image *image;
-	struct err *err = block_raw_open(&options, &image);
+	const struct block_options options = {
+		.name = name,
+		.path = config->path,
+		.readonly = config->readonly,
+		.direct = config->direct || config->cache == BLK_CACHE_NONE,
+		.api = config->api == BLK_API_MIO ? BLOCK_API_SYNC : BLOCK_API_IO_URING,
+		.limits = {.iops = config->iops, .bw = config->bw},
+	};
 
-	if (err)
-		return err;
-	err = block_uring_create(image, name, ret_dev);
-	if (err)
-		block_image_free(image);
-	return err;
+	return block_open(&options, ret_dev);
 }
 
 static struct err *board_add_blk(struct board *board, unsigned int index)
 {
 	const struct blk_config *config = &board->config->blk[index];
-	struct virtio_blk_options options = {.serial = config->serial, .discard = true};
+	struct virtio_blk_options options = {
+		.serial = config->serial,
+		.queues = config->queues,
+		.queue_size = config->queue_size,
+		.discard = config->discard,
+		.writethrough = config->cache == BLK_CACHE_WRITETHROUGH,
+	};
 	struct virtio_dev *dev;
 	char name[32];
 	struct err *err;
 
-	(void)snprintf(name, sizeof(name), "virtio-blk-%u", index);
+	if (config->id)
+		(void)snprintf(name, sizeof(name), "%s", config->id);
+	else
+		(void)snprintf(name, sizeof(name), "virtio-blk-%u", index);
 	options.name = name;
 	err = board_open_blk(config, name, &options.block);
 	if (err)

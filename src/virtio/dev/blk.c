@@ -166,7 +166,7 @@ static void blk_config_read(struct virtio_dev *dev, unsigned int off, void *data
 
 	store_le64(config + BLK_CONFIG_CAPACITY, facts->size / BLK_SECTOR);
 	store_le32(config + BLK_CONFIG_SIZE_MAX, BLK_SIZE_MAX);
-	store_le32(config + BLK_CONFIG_SEG_MAX, BLK_SEG_MAX);
+	store_le32(config + BLK_CONFIG_SEG_MAX, dev->queue_size - BLK_SEG_OTHER);
 	store_le32(config + BLK_CONFIG_BLK_SIZE, facts->block_size);
 	blk_store_topology(facts, config);
 	config[BLK_CONFIG_WRITEBACK] = atomic_load(&blk->writeback);

@@ -9,7 +9,7 @@
 #define BLK_SECTOR           512u
 #define BLK_HEADER           16u
 
-#define BLK_SEG_MAX          (VIRTQ_SIZE_MAX - 2) /* all but header and status */
+#define BLK_SEG_OTHER        2u /* header and status */
 #define BLK_SIZE_MAX         MIB(4)
 #define BLK_DISCARD_MAX      (GIB(1) / BLK_SECTOR)  /* sectors of a request */
 #define BLK_WRITE_ZEROES_MAX (MIB(32) / BLK_SECTOR) /* less: they may have to be written */

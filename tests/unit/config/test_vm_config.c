@@ -118,6 +118,13 @@ static void test_everything(void **state)
 	assert_true(f->config.blk[0].readonly);
 	assert_string_equal(f->config.blk[0].serial, "one");
 	assert_null(f->config.blk[1].serial);
+	assert_null(f->config.blk[1].id);
+	assert_int_equal(f->config.blk[1].api, BLK_API_IO_URING);
+	assert_int_equal(f->config.blk[1].cache, BLK_CACHE_WRITEBACK);
+	assert_true(f->config.blk[1].discard);
+	assert_false(f->config.blk[1].direct);
+	assert_int_equal(f->config.blk[1].queues, 1);
+	assert_int_equal(f->config.blk[1].queue_size, 256);
 	assert_string_equal(f->config.blk[2].path, "c.img");
 	assert_int_equal(f->config.kernel_unpack, KERNEL_UNPACK_GUEST);
 	assert_int_equal(f->config.n_net, 3);
@@ -198,7 +205,26 @@ static void test_memory_rules(void **state)
 
 static void test_disk_rules(void **state)
 {
+	struct fixture *f = *state;
+
+	set(f, "kernel", "k");
+	set(f, "blk", "path=x,id=root,iops=100,bw=1M,api=mio,cache=none,queues=4");
+	set(f, "blk", "path=y,id=data");
+	assert_ok(vm_config_check(&f->builder));
+	set(f, "blk", "path=z,id=root");
+	assert_err(vm_config_check(&f->builder), "two disks have id=root");
 	refuses("blk", "path=x,serial=123456789012345678901", "is longer than 20 bytes");
+	refuses("blk", "path=x,queue_size=100", "is not a power of two");
+	rejects("blk", "path=x,queue_size=2", "is out of range");
+	rejects("blk", "path=x,queue_size=512", "is out of range");
+	rejects("blk", "path=x,queues=0", "is out of range");
+	rejects("blk", "path=x,queues=33", "is out of range");
+	refuses("blk", "path=x,id=", "is not 1 to 31 letters");
+	refuses("blk", "path=x,id=a/b", "is not 1 to 31 letters");
+	refuses("blk", "path=x,id=12345678901234567890123456789012", "is not 1 to 31 letters");
+	rejects("blk", "path=x,api=aio", "api");
+	rejects("blk", "path=x,cache=unsafe", "cache");
+	rejects("blk", "path=x,format=vmdk", "format");
 }
 
 static void test_network_rules(void **state)

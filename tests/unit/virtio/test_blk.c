@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "block/image.h"
+#include "block/layers.h"
 #include "virtio/dev/blk.h"
 
 #define DISK      0x40000u /* bytes */
@@ -42,6 +43,7 @@ struct disk {
 };
 
 static struct disk disk;
+static struct block_dev *faulty; /* between the device and the disk */
 static struct bench bench;
 
 static int disk_io(const struct iovec *iov, int n, uint64_t off, bool is_read)
@@ -120,6 +122,8 @@ static void start_with(struct virtio_blk_options options, bool readonly, uint64_
 	for (unsigned int i = 0; i < DISK; i++)
 		disk.bytes[i] = (uint8_t)(i / 512);
 	assert_ok(block_sync_create(&disk.base, &options.block));
+	assert_ok(block_fault_create(options.block, &faulty));
+	options.block = faulty;
 	assert_ok(virtio_blk_create(&options, &dev));
 	dev->negotiated = negotiated;
 	bench_start(&bench, dev);
@@ -449,6 +453,81 @@ static void test_a_batch_is_one_interrupt(void **state)
 	assert_int_equal(disk.reads, 80);
 }
 
+static void hang(unsigned int ops, uint64_t off, uint64_t len)
+{
+	const struct block_fault fault = {.ops = ops, .off = off, .len = len, .hold = true};
+
+	block_fault_set(faulty, &fault);
+}
+
+static void test_requests_complete_in_any_order(void **state)
+{
+	const struct piece slow[] = {
+		{HEADER, 16, 0}, {DATA, 512, RING_WRITE}, {STATUS, 1, RING_WRITE}};
+	const struct piece quick[] = {
+		{HEADER + 512, 16, 0}, {DATA + 512, 512, RING_WRITE}, {STATUS + 1, 1, RING_WRITE}};
+	uint16_t head, other;
+
+	hang(1u << BLOCK_READ, 0, 512);
+	prepare(T_IN, 0);
+	ram_put(bench.ram, HEADER + 512, T_IN, 8);
+	ram_put(bench.ram, HEADER + 520, 1, 8);
+	head = ring_add(&bench.ring, slow, 3);
+	other = ring_add(&bench.ring, quick, 3);
+	bench.dev->ops->notify(bench.dev, 0);
+	assert_int_equal(ring_take(&bench.ring, other), 513);
+	assert_int_equal(ring_completed(&bench.ring), 0);
+	assert_int_equal(status(), UNSET);
+	block_fault_release(faulty);
+	assert_int_equal(ring_take(&bench.ring, head), 513);
+	assert_int_equal(status(), S_OK);
+	assert_int_equal(bench.signals, 2);
+}
+
+/* However many long requests hang, memory is bounded, and all are served in the end. */
+static void test_a_queue_that_finds_no_room_waits_for_a_completion(void **state)
+{
+	struct piece pieces[11] = {{HEADER, 16, 0}};
+
+	for (unsigned int i = 1; i < 10; i++)
+		pieces[i] = (struct piece){DATA + i * 512, 512, RING_WRITE};
+	pieces[10] = (struct piece){STATUS, 1, RING_WRITE};
+	prepare(T_IN, 0);
+	hang(1u << BLOCK_READ, 0, DISK);
+	for (unsigned int i = 0; i < 23; i++)
+		(void)ring_add(&bench.ring, pieces, 11);
+	bench.dev->ops->notify(bench.dev, 0);
+	assert_int_equal(ring_completed(&bench.ring), 0);
+	assert_int_equal(bench.agains, 0);
+	block_fault_set(faulty, NULL);
+	block_fault_release(faulty);
+	assert_int_equal(ring_completed(&bench.ring), 16);
+	assert_int_equal(bench.agains, 1);
+	bench.dev->ops->notify(bench.dev, 0);
+	assert_int_equal(ring_completed(&bench.ring), 23);
+	assert_int_equal(bench.agains, 1);
+	assert_int_equal(disk.reads, 23);
+}
+
+static void test_a_reset_forgets_what_hangs(void **state)
+{
+	hang(1u << BLOCK_READ, 0, DISK);
+	prepare(T_IN, 0);
+	(void)ring_add(&bench.ring,
+		(const struct piece[]){
+			{HEADER, 16, 0}, {DATA, 512, RING_WRITE}, {STATUS, 1, RING_WRITE}},
+		3);
+	bench.dev->ops->notify(bench.dev, 0);
+	bench.dev->ops->drain(bench.dev);
+	bench.dev->ops->deactivate(bench.dev);
+	bench.dev->ops->activate(bench.dev);
+	block_fault_set(faulty, NULL);
+	block_fault_release(faulty);
+	assert_int_equal(disk.reads, 0);
+	assert_int_equal(status(), UNSET);
+	assert_int_equal(ring_completed(&bench.ring), 0);
+}
+
 static void test_while_the_machine_pauses_nothing_is_begun(void **state)
 {
 	const struct piece pieces[] = {
@@ -576,6 +655,9 @@ int main(void)
 		BLK_TEST(test_bad_ranges_and_flags_of_discards_are_refused),
 		BLK_TEST(test_cache_modes),
 		BLK_TEST(test_a_batch_is_one_interrupt),
+		BLK_TEST(test_requests_complete_in_any_order),
+		BLK_TEST(test_a_queue_that_finds_no_room_waits_for_a_completion),
+		BLK_TEST(test_a_reset_forgets_what_hangs),
 		BLK_TEST(test_while_the_machine_pauses_nothing_is_begun),
 		BLK_TEST(test_header_data_and_status_may_be_cut_anywhere),
 		BLK_TEST(test_as_many_segments_as_a_ring_has),
