@@ -6,6 +6,7 @@ import pty
 import resource
 import select
 import signal
+import socket
 import subprocess
 import termios
 import time
@@ -58,6 +59,112 @@ def test_too_little_address_space_is_one_error():
     status, out, err = run(*talk(), preexec_fn=limit(resource.RLIMIT_AS, 512 << 20))
     assert (status, out) == (1, "")
     assert "Cannot get 1024 MiB of memory for the guest" in err
+
+
+# ---- Consoles ----
+
+def connect(path):
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        client = socket.socket(socket.AF_UNIX)
+        try:
+            client.connect(path)
+            return client
+        except OSError:
+            client.close()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_clients_of_a_flooding_console_come_and_go(tmp_path):
+    path = str(tmp_path / "console")
+    with VM(*talk("--console", f"socket,path={path}", cmdline="flood")) as vm:
+        for i in range(40):
+            client = connect(path)
+            if i % 2:
+                assert client.recv(100)
+            if i % 3:
+                client.sendall(b"x" * 1000)
+            client.close()
+        client = connect(path)
+        assert client.recv(100)
+        client.close()
+        vm.signal(signal.SIGTERM)
+        vm.signal(signal.SIGINT)
+        assert vm.wait() == 7
+    assert not os.path.exists(path)
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+
+
+def test_a_reader_that_stalls_costs_no_memory_and_keeps_no_one_from_ending():
+    with VM(*talk("--console", "stdio", cmdline="flood")) as vm:
+        vm.expect("line 100")
+        time.sleep(1)
+        before = resident(vm.process.pid)
+        vm.send(b"x" * 60000)
+        time.sleep(2)
+        assert resident(vm.process.pid) < before + 256
+        vm.signal(signal.SIGQUIT)
+        assert vm.process.wait(TIMEOUT) == 7
+
+
+def test_places_where_no_socket_can_be(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    os.symlink(tmp_path / "file", tmp_path / "link")
+    for name in ("file", "link", ".", "missing/console", "x" * 120):
+        status, out, err = run(*talk("--console", f"socket,path={tmp_path}/{name}"))
+        assert (status, out) == (1, "") and "Cannot listen on the console socket" in err, err
+    assert (tmp_path / "file").read_text() == "kept"
+    assert sorted(os.listdir(tmp_path)) == ["file", "link"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_descriptors(tmp_path, closed):
+    """No file that the program opens takes the place of one of them."""
+    path = tmp_path / "log"
+    done = subprocess.run(["/bin/sh", "-c", f'exec "$@" {closed}', "sh", ALIOTH, "-l", "trace",
+                           *talk("--entropy", "--console", f"log,path={path}")],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=TIMEOUT, check=False)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert path.read_text().split() == "talking line 1 line 2 line 3 PASS".split()
+
+
+# ---- Memory ----
+
+@pytest.mark.parametrize("memory", ["backend=memfd", "shared=on", "prealloc=on", "prealloc=on,shared=on",
+                                    "prealloc=on,backend=memfd,thp=on", "thp=on"])
+def test_memory_of_every_kind(memory):
+    for program_name, words in (("talk", "lines=1"), ("reset", "acpi")):
+        with VM("boot", "--kernel", program(program_name), "-c", words, "-m", f"size=64M,{memory}") as vm:
+            if program_name == "talk":
+                vm.expect("PASS")
+                assert vm.wait() == 0
+            else:
+                for _ in range(3):
+                    vm.expect("reset guest: boot")
+                assert b"FAIL" not in vm.output
+
+
+@pytest.mark.parametrize("memory, status, part", [
+    ("size=0", 2, "0 is out of range"),
+    ("size=4095", 2, "not a multiple of the page size"),
+    ("size=4K", 2, "less than 2M"),
+    ("size=1.5G", 2, "is not a number"),
+    ("size=64M,hugetlb=4M", 2, "neither 2M nor 1G"),
+    ("size=63M,hugetlb=2M", 2, "not a multiple of the page size"),
+    ("size=64M,hugetlb=2M,thp=on", 2, "exclude each other"),
+    ("size=8M", 1, "does not fit between"),
+    ("size=16777215T", 1, "address bits"),
+    ("size=100T,backend=memfd", 1, "more than the host has"),
+])
+def test_memory_that_cannot_be(memory, status, part):
+    got, out, err = run(*talk("-m", memory))
+    assert (got, out) == (status, "") and part in err, err
+    assert (err.count("\n") == 1) if status == 2 else err.startswith("Error: ") and err.count("Error: ") == 1
 
 
 # ---- Signals ----
