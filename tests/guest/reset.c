@@ -29,6 +29,17 @@ static void leave_marks(void)
 	apic_timer(0x40, 0xffffffff);
 }
 
+/* Another processor, in real mode, comes to where a BIOS begins (0xffff0). Memory before that is
+ * empty, which runs as additions to a byte at 0. */
+static void reset_by_bios(void)
+{
+	apic_send(0, 0xc4500);
+	apic_send(0, 0xc4600 | 0xff);
+	apic_send(0, 0xc4600 | 0xff);
+	for (;;)
+		pause();
+}
+
 void guest_main(void)
 {
 	print("reset guest: boot\n");
@@ -41,6 +52,8 @@ void guest_main(void)
 		reset_control();
 	if (guest_has_word("kbd"))
 		reset_keyboard();
+	if (guest_has_word("bios"))
+		reset_by_bios();
 	if (guest_has_word("triple"))
 		triple_fault();
 	fail("no way to reset on the command line");

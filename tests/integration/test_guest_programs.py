@@ -65,7 +65,7 @@ def test_processors_start(cpus):
     assert status == 0
 
 
-@pytest.mark.parametrize("how", ["acpi", "cf9", "kbd"])
+@pytest.mark.parametrize("how", ["acpi", "cf9", "kbd", "bios"])
 def test_reset_gives_a_new_machine(how):
     """The program looks for what its earlier life left in memory, an MSR, the serial port and the local APIC."""
     with vm.VM("boot", "--kernel", program("reset"), "-c", how, "--cpu", "count=4") as machine:
@@ -74,9 +74,9 @@ def test_reset_gives_a_new_machine(how):
         assert b"FAIL" not in machine.output
 
 
-@pytest.mark.parametrize("how", ["acpi", "cf9", "kbd"])
+@pytest.mark.parametrize("how", ["acpi", "cf9", "kbd", "bios"])
 def test_no_reboot_ends_at_a_reset(how):
-    status, out, err = vm.run("boot", "--no-reboot", "--kernel", program("reset"), "-c", how)
+    status, out, err = vm.run("boot", "--no-reboot", "--kernel", program("reset"), "-c", how, "--cpu", "count=2")
     assert out.count("reset guest: boot") == 1, out + err
     assert status == 6
 

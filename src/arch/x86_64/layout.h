@@ -34,7 +34,9 @@
 #define X86_LEGACY_HOLE_BASE 0xa0000u
 #define X86_LEGACY_HOLE_END  0x100000u
 #define X86_SMBIOS_BASE      0xf0000u
-#define X86_SMBIOS_SIZE      0x10000u
+#define X86_SMBIOS_SIZE      0xfff0u
+/* Where a BIOS begins: a few instructions that reset the machine. */
+#define X86_RESET_VECTOR     0xffff0u
 
 #define X86_HIGH_MEMORY_BASE 0x100000u
 #define X86_KERNEL_BASE      0x1000000u

@@ -77,6 +77,26 @@ static struct err *firmware_smbios(struct board *board)
 	return err ? err : firmware_put(board, X86_SMBIOS_BASE, &sb);
 }
 
+/*
+ * Linux that finds hardware-reduced ACPI without EFI resets by a jump to the BIOS, in real mode
+ * (arch/x86/kernel/reboot.c: BOOT_EFI, then BOOT_BIOS), and would run through empty memory for
+ * ever.
+ */
+static struct err *firmware_reset_vector(struct board *board)
+{
+	static const uint8_t code[] = {
+		0xba, (uint8_t)X86_PORT_RESET, X86_PORT_RESET >> 8, /* mov dx, X86_PORT_RESET */
+		0xb0, X86_RESET_VALUE,                              /* mov al, X86_RESET_VALUE */
+		0xee,                                               /* out dx, al */
+		0xfa,                                               /* cli */
+		0xf4,                                               /* hlt */
+		0xeb, 0xfd,                                         /* jmp to hlt */
+	};
+	int ret = ram_write(board->ram, X86_RESET_VECTOR, code, sizeof(code));
+
+	return ret ? err_new(-ret, "There is no RAM at the reset vector") : NULL;
+}
+
 struct err *board_write_tables(struct board *board)
 {
 	unsigned int n = board->config->cpu.count;
@@ -88,5 +108,7 @@ struct err *board_write_tables(struct board *board)
 	for (unsigned int i = 0; i < n; i++)
 		apic_ids[i] = x86_topology_apic_id(&board->topology, i);
 	err = firmware_acpi(board, apic_ids);
-	return err ? err : firmware_smbios(board);
+	if (!err)
+		err = firmware_smbios(board);
+	return err ? err : firmware_reset_vector(board);
 }

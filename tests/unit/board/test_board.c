@@ -76,6 +76,17 @@ static void test_a_reboot_empties_memory_of_every_kind(void **state)
 	expect_new_memory("size=4M,prealloc=on");
 }
 
+/* Linux jumps there to reset: mov dx, 0x604; mov al, 'r'; out dx, al. */
+static void test_the_reset_vector_resets(void **state)
+{
+	static const uint8_t code[] = {0xba, 0x04, 0x06, 0xb0, 0x72, 0xee};
+	struct machine m;
+
+	machine_create(&m, 1, NULL);
+	assert_memory_equal(machine_ram(&m, 0xffff0), code, sizeof(code));
+	machine_free(&m);
+}
+
 /* What was mapped from the file must not be touched when the file is shorter by now. */
 static void test_a_kernel_that_was_cut_ends_the_vm_at_a_reboot(void **state)
 {
@@ -122,6 +133,7 @@ int main(void)
 		cmocka_unit_test(test_more_memory_than_addresses_is_refused),
 		cmocka_unit_test(test_memory_is_below_and_above_the_hole),
 		cmocka_unit_test(test_a_reboot_empties_memory_of_every_kind),
+		cmocka_unit_test(test_the_reset_vector_resets),
 		cmocka_unit_test(test_a_kernel_that_was_cut_ends_the_vm_at_a_reboot),
 		cmocka_unit_test(test_a_reboot_leaves_no_interrupt),
 	};
