@@ -72,6 +72,7 @@ struct blk_config {
 	uint64_t iops, bw;   /* a second, bw in bytes; 0: no limit */
 	char *id;            /* NULL: virtio-blk-N */
 	char *serial;        /* NULL: the device's name */
+	bool packed;
 };
 
 enum net_kind { NET_TAP };
@@ -88,6 +89,7 @@ struct net_config {
 	uint16_t queue_pairs; /* 0: 1 */
 	uint32_t fd;          /* 0: none */
 	enum device_api api;
+	bool packed;
 };
 
 enum kernel_unpack { KERNEL_UNPACK_HOST, KERNEL_UNPACK_GUEST };

@@ -232,6 +232,11 @@ static const struct config_struct blk_file_schema = {(const struct config_field[
 		.kind = CONFIG_STRING,
 		.meta = "text",
 		.help = "serial number that the guest sees, at most 20 bytes; otherwise the name"},
+	{.name = "packed",
+		FIELD(struct blk_config, packed),
+		.kind = CONFIG_BOOL,
+		.def = "on",
+		.help = "offer packed queues; a driver that knows none uses split ones anyway"},
 	END,
 }};
 
@@ -288,6 +293,11 @@ static const struct config_struct net_tap_schema = {(const struct config_field[]
 		.choices = device_apis,
 		.def = "mio",
 		.help = "accepted for compatibility: packets go through epoll, readv and writev"},
+	{.name = "packed",
+		FIELD(struct net_config, packed),
+		.kind = CONFIG_BOOL,
+		.def = "on",
+		.help = "offer packed queues; a driver that knows none uses split ones anyway"},
 	END,
 }};
 

@@ -75,6 +75,13 @@ static struct err *board_add_virtio(struct board *board, struct virtio_dev *dev)
 	return err ? err : board_add_pci(board, pci);
 }
 
+/* What the configuration does not want offered to the driver. */
+static void board_choose_rings(struct virtio_dev *dev, bool packed)
+{
+	if (!packed)
+		dev->excluded |= VIRTIO_F_RING_PACKED;
+}
+
 static struct err *board_add_entropy(struct board *board)
 {
 	struct virtio_dev *dev;
@@ -111,6 +118,7 @@ static struct err *board_add_net(struct board *board, unsigned int index)
 		net_tap_free(options.tap);
 		return err;
 	}
+	board_choose_rings(dev, config->packed);
 	return board_add_virtio(board, dev);
 }
 
@@ -156,6 +164,7 @@ static struct err *board_add_blk(struct board *board, unsigned int index)
 		block_free(options.block);
 		return err;
 	}
+	board_choose_rings(dev, config->packed);
 	return board_add_virtio(board, dev);
 }
 

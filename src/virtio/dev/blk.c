@@ -198,7 +198,7 @@ static const struct virtio_dev_ops blk_ops = {.notify = blk_notify,
 static uint64_t blk_features(const struct virtio_blk_options *options)
 {
 	uint64_t features = BLK_F_SIZE_MAX | BLK_F_SEG_MAX | BLK_F_BLK_SIZE | BLK_F_FLUSH |
-			    BLK_F_TOPOLOGY | BLK_F_CONFIG_WCE;
+			    VIRTIO_F_RING_RESET | BLK_F_TOPOLOGY | BLK_F_CONFIG_WCE;
 
 	if (options->queues > 1)
 		features |= BLK_F_MQ;

@@ -94,10 +94,10 @@ static void test_everything(void **state)
 	set(f, "console", "log,path=out,append=on");
 	set(f, "pvpanic", NULL);
 	set(f, "entropy", NULL);
-	set(f, "blk", "file,path=a,readonly=true,serial=one");
+	set(f, "blk", "file,path=a,readonly=true,serial=one,packed=off");
 	set(f, "blk", "path=b");
 	set(f, "blk", "c.img");
-	set(f, "net", "tap,if=tap0,mac=52:54:00:12:34:56,mtu=1500,qp=4,api=iouring");
+	set(f, "net", "tap,if=tap0,mac=52:54:00:12:34:56,mtu=1500,qp=4,api=iouring,packed=off");
 	set(f, "net", "tap=/dev/tap7,queue_pairs=2");
 	set(f, "net", "fd=9");
 	set(f, "no-reboot", NULL);
@@ -125,6 +125,8 @@ static void test_everything(void **state)
 	assert_false(f->config.blk[1].direct);
 	assert_int_equal(f->config.blk[1].queues, 1);
 	assert_int_equal(f->config.blk[1].queue_size, 256);
+	assert_false(f->config.blk[0].packed || f->config.net[0].packed);
+	assert_true(f->config.blk[1].packed && f->config.net[1].packed);
 	assert_string_equal(f->config.blk[2].path, "c.img");
 	assert_int_equal(f->config.kernel_unpack, KERNEL_UNPACK_GUEST);
 	assert_int_equal(f->config.n_net, 3);
