@@ -5,6 +5,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "base/err.h"
 #include "base/macros.h"
@@ -44,6 +45,7 @@ struct thread {
 	void (*run)(struct thread *thread);
 	struct log *log; /* set by thread_start */
 	bool started;
+	sem_t ended; /* posted as the last thing */
 };
 
 /*
