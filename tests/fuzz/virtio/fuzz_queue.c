@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The queue walker and the block device's requests, without threads: descriptors and ring indices
- * as the input says, then the device serves. Whatever it is handed lies in guest RAM, and each
- * notify ends. Records of 16 bytes: operation, queue entry, value, address, length, flags, next.
+ * The queue walker in both formats and the block device's requests, without threads: descriptors
+ * and ring indices as the input says, then the device serves, or the fuzzer takes chains itself and
+ * gives them back in another order. Whatever is handed out lies in guest RAM, slots of chains in
+ * flight differ, and each notify ends. A byte of features and size, then records of 16 bytes:
+ * operation, queue entry, value, address, and the 8 bytes behind it in a descriptor.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,10 @@ struct queue_fuzz {
 	struct virtio_dev *dev;
 	uint16_t size;
 	bool again;
+	struct virtq_chain chain;
+	unsigned int n_held;
+	uint16_t held[VIRTQ_SIZE_MAX];
+	bool is_held[VIRTQ_SIZE_MAX];
 };
 
 static struct queue_fuzz fuzz;
@@ -113,8 +119,11 @@ static void queue_create(uint8_t flags)
 	struct virtq_layout layout = {.desc = QUEUE_DESC,
 		.driver = QUEUE_AVAIL,
 		.device = QUEUE_USED,
+		.packed = flags & 0x80,
+		.in_order = flags & 0x40,
 		.event_idx = flags & 1,
 		.indirect = flags & 2};
+	unsigned int order = (flags >> 2 & 15) % 9;
 
 	fuzz = (struct queue_fuzz){
 		.image = {.ops = &ops,
@@ -122,7 +131,9 @@ static void queue_create(uint8_t flags)
 		.transport = {.signal = queue_signal,
 			.again = queue_again,
 			.needs_reset = queue_needs_reset},
-		.size = (uint16_t)(1u << (flags >> 2) % 9)};
+		.size = (uint16_t)(1u << order)};
+	if (layout.packed)
+		fuzz.size = (uint16_t)(fuzz.size - order / 2); /* of any size */
 	layout.size = fuzz.size;
 	err_free(ram_create(&anon, &fuzz.ram));
 	err_free(ram_add(fuzz.ram, 0, QUEUE_RAM, "low"));
@@ -141,13 +152,43 @@ static void queue_put(uint64_t gpa, const void *data, size_t len)
 		abort();
 }
 
+/* ---- A device that works on many chains at once ---- */
+
+static void queue_hold(void)
+{
+	const struct virtq_chain *chain = &fuzz.chain;
+
+	if (virtq_pop(&fuzz.dev->queues[0], &fuzz.chain) <= 0)
+		return;
+	if (chain->head >= fuzz.size || fuzz.is_held[chain->head] ||
+		chain->n_readable + chain->n_writable > VIRTQ_IOV_MAX)
+		abort();
+	for (unsigned int i = 0; i < chain->n_readable + chain->n_writable; i++)
+		queue_check(&chain->iov[i], 1, 0);
+	fuzz.is_held[chain->head] = true;
+	fuzz.held[fuzz.n_held++] = chain->head;
+}
+
+static void queue_give(unsigned int which, uint32_t written)
+{
+	uint16_t head;
+
+	if (!fuzz.n_held)
+		return;
+	which %= fuzz.n_held;
+	head = fuzz.held[which];
+	fuzz.held[which] = fuzz.held[--fuzz.n_held];
+	fuzz.is_held[head] = false;
+	virtq_push(&fuzz.dev->queues[0], head, written);
+}
+
 static void queue_step(const uint8_t *r)
 {
 	uint8_t desc[16];
 
 	store_le64(desc, load_le32(r + 4));
 	memcpy(desc + 8, r + 8, 8);
-	switch (r[0] % 6) {
+	switch (r[0] % 9) {
 	case 0:
 		queue_put(QUEUE_DESC + 16u * r[1], desc, sizeof(desc));
 		break;
@@ -162,6 +203,18 @@ static void queue_step(const uint8_t *r)
 		break;
 	case 4:
 		queue_put(load_le32(r + 4), r + 8, 8);
+		break;
+	case 6:
+		queue_hold();
+		break;
+	case 7:
+		queue_give(r[1], load_le32(r + 4));
+		break;
+	case 8:
+		if (virtq_publish(&fuzz.dev->queues[0]))
+			queue_signal(&fuzz.transport, 0);
+		virtq_disable_notify(&fuzz.dev->queues[0]);
+		fuzz.again = virtq_enable_notify(&fuzz.dev->queues[0]);
 		break;
 	default:
 		fuzz.again = false;
