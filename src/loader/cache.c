@@ -157,6 +157,17 @@ static int cache_open_entry(int dir, const struct loader *loader, struct cache_h
 	return steal_fd(&fd);
 }
 
+/*
+ * Mapped, unless RAM comes in huge pages: one copy of the image then costs less than the thousands
+ * of faults of a guest that patches nearly all of its code while it starts.
+ */
+static int cache_put(struct ram *ram, uint64_t gpa, int fd, uint64_t size)
+{
+	if (ram_has_huge_pages(ram))
+		return ram_read_file(ram, gpa, fd, CACHE_DATA, size);
+	return ram_map_file(ram, gpa, fd, CACHE_DATA, size);
+}
+
 bool cache_load(struct loader_state *state, int dir)
 {
 	struct ram *ram = state->layout->ram;
@@ -173,7 +184,7 @@ bool cache_load(struct loader_state *state, int dir)
 	base = unpack_choose_physical(state, header.memory_size);
 	if (!base)
 		return false;
-	if (ram_map_file(ram, base, fd, CACHE_DATA, header.image_size)) {
+	if (cache_put(ram, base, fd, header.image_size)) {
 		/* Where it is copied, a part may be there already. */
 		(void)!ram_fill(ram, base, 0, header.image_size);
 		return false;
@@ -181,7 +192,7 @@ bool cache_load(struct loader_state *state, int dir)
 	state->rip = base + header.entry;
 	state->end = base + header.memory_size;
 	state->kaslr_applied = state->loader->kaslr;
-	log_debug("Mapped the kernel from the cache at %#llx", (unsigned long long)base);
+	log_debug("Took the kernel from the cache, at %#llx", (unsigned long long)base);
 	return true;
 }
 

@@ -292,6 +292,11 @@ int ram_read_file(const struct ram *ram, uint64_t gpa, int fd, uint64_t off, siz
 	return 0;
 }
 
+bool ram_has_huge_pages(const struct ram *ram)
+{
+	return ram_backing_has_huge_pages(&ram->options);
+}
+
 int ram_map_file(struct ram *ram, uint64_t gpa, int fd, uint64_t off, uint64_t len)
 {
 	const struct ram_map *map = ram_map(ram);

@@ -81,6 +81,13 @@ int must_check ram_read_file(const struct ram *ram, uint64_t gpa, int fd, uint64
 int must_check ram_map_file(struct ram *ram, uint64_t gpa, int fd, uint64_t off, uint64_t len);
 
 /*
+ * true if RAM comes in huge pages: reserved ones, transparent ones that were asked for, or what the
+ * host gives unasked. A file mapped over it stands in the way of that: its pages are small ones,
+ * and the guest faults for each. [any]
+ */
+bool ram_has_huge_pages(const struct ram *ram);
+
+/*
  * Pieces of [gpa, gpa + len) for a syscall, appended at iov[0..max). The number of pieces (0 for
  * len 0), or -EFAULT, or -ENOBUFS if more than max are needed. [any]
  */

@@ -34,6 +34,7 @@ struct err *must_check ram_backing_reset(
 	const struct ram_options *options, const struct ram_region *region);
 /* true if file pages may be mapped over it. */
 bool ram_backing_can_map(const struct ram_options *options);
+bool ram_backing_has_huge_pages(const struct ram_options *options);
 /* Maps file pages at `to` (inside a region) and zeroes the rest of the last page. 0 or -errno. */
 int must_check ram_backing_map_file(
 	struct ram *ram, uint8_t *to, int fd, uint64_t off, uint64_t len);

@@ -51,7 +51,7 @@ def test_cache_is_filled_used_and_not_trusted_blindly(tmp_path):
     cache.mkdir(mode=0o700)
     args = ["--kernel", data("debian12-cloud.bzImage"), "--kernel-cache", str(cache)]
     assert "Kept the unpacked kernel" in boots(args, 1)
-    assert "Mapped the kernel from the cache" in boots(args, 1)
+    assert "Took the kernel from the cache" in boots(args, 1)
     entry, = cache.iterdir()
     entry.write_bytes(entry.read_bytes()[:100000])
     assert "Kept the unpacked kernel" in boots(args, 1)
