@@ -41,7 +41,8 @@ static inline void block_image_free(struct block_image *image)
 struct block_raw_options {
 	const char *path;
 	bool readonly;
-	bool direct; /* past the host's page cache */
+	bool direct;   /* past the host's page cache */
+	bool any_size; /* it holds a format: not the sectors of a disk */
 };
 
 /*
@@ -50,6 +51,14 @@ struct block_raw_options {
  */
 struct err *must_check block_raw_open(
 	const struct block_raw_options *options, struct block_image **ret_image);
+
+/*
+ * A qcow2 image in a raw one, over a backing image (NULL: none; it must then name none, and
+ * otherwise one, whose name is not used). Both are taken over on success. `path` is for errors.
+ * [main]
+ */
+struct err *must_check block_qcow2_open(const char *path, struct block_image *raw,
+	struct block_image *backing, struct block_image **ret_image);
 
 /* ---- Engines: devices over an image, which they take over on success. [main] ---- */
 

@@ -6,17 +6,61 @@
 
 #include "block/image.h"
 
+static struct err *open_image(const struct block_raw_options *options, enum block_format format,
+	struct block_image *backing, struct block_image **ret_image)
+{
+	struct block_image *raw;
+	struct err *err = block_raw_open(options, &raw);
+
+	if (!err && format == BLOCK_QCOW2) {
+		err = block_qcow2_open(options->path, raw, backing, ret_image);
+		if (err)
+			block_image_free(raw);
+	} else if (!err) {
+		*ret_image = raw;
+	}
+	return err;
+}
+
+static struct err *open_stack(const struct block_options *options, struct block_image **ret_image)
+{
+	const struct block_raw_options top = {
+		.path = options->path,
+		.readonly = options->readonly,
+		.direct = options->direct,
+		.any_size = options->format != BLOCK_RAW,
+	};
+	const struct block_raw_options below = {
+		.path = options->backing,
+		.readonly = true,
+		.direct = options->direct,
+		.any_size = options->backing_format != BLOCK_RAW,
+	};
+	struct block_image *backing = NULL;
+	struct err *err = NULL;
+
+	if (options->backing) {
+		err = open_image(&below, options->backing_format, NULL, &backing);
+		err = err_wrap(err, "Cannot open the backing image");
+	}
+	if (!err)
+		err = open_image(&top, options->format, backing, ret_image);
+	if (err)
+		block_image_free(backing);
+	return err;
+}
+
+/* qcow2 has its metadata to keep in order: one request after the other. */
 static struct err *open_engine(const struct block_options *options, struct block_dev **ret_dev)
 {
-	const struct block_raw_options raw = {
-		.path = options->path, .readonly = options->readonly, .direct = options->direct};
+	bool sync = options->api == BLOCK_API_SYNC || options->format != BLOCK_RAW;
 	struct block_image *image;
-	struct err *err = block_raw_open(&raw, &image);
+	struct err *err = open_stack(options, &image);
 
 	if (err)
 		return err;
-	err = options->api == BLOCK_API_SYNC ? block_sync_create(image, ret_dev)
-					     : block_uring_create(image, options->name, ret_dev);
+	err = sync ? block_sync_create(image, ret_dev)
+		   : block_uring_create(image, options->name, ret_dev);
 	if (err)
 		block_image_free(image);
 	return err;

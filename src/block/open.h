@@ -7,11 +7,15 @@
 #include "block/block.h"
 #include "block/layers.h"
 
+enum block_format { BLOCK_RAW, BLOCK_QCOW2 };
 enum block_api { BLOCK_API_IO_URING, BLOCK_API_SYNC };
 
 struct block_options {
 	const char *name; /* for log lines */
-	const char *path; /* a raw image or a block device; its content is never looked at */
+	const char *path; /* an image or a block device; its format is never guessed */
+	enum block_format format;
+	const char *backing; /* what a qcow2 image stands on, or NULL; only read */
+	enum block_format backing_format;
 	bool readonly;
 	bool direct;
 	enum block_api api;

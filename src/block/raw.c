@@ -220,7 +220,7 @@ static int raw_inspect_device(struct block_raw *raw)
 	return 0;
 }
 
-static struct err *raw_inspect(struct block_raw *raw, const char *path)
+static struct err *raw_inspect(struct block_raw *raw, const char *path, bool any_size)
 {
 	struct block_facts *facts = &raw->image.facts;
 	struct stat st;
@@ -241,7 +241,7 @@ static struct err *raw_inspect(struct block_raw *raw, const char *path)
 	}
 	if (ret)
 		return err_new(-ret, "Cannot read the size of \"%s\"", path);
-	if (!facts->size || facts->size % RAW_SECTOR)
+	if (!any_size && (!facts->size || facts->size % RAW_SECTOR))
 		return err_new(EINVAL,
 			"The size of \"%s\", %llu bytes, is not one or more sectors of %u", path,
 			(unsigned long long)facts->size, RAW_SECTOR);
@@ -275,7 +275,7 @@ static struct err *raw_open(struct block_raw *raw, const struct block_raw_option
 		return err_new(errno, "Cannot open \"%s\"", path);
 	if (flock(raw->fd, (options->readonly ? LOCK_SH : LOCK_EX) | LOCK_NB))
 		return err_new(errno, "\"%s\" is in use by another virtual machine", path);
-	err = raw_inspect(raw, path);
+	err = raw_inspect(raw, path, options->any_size);
 	if (err)
 		return err;
 	/* io_uring would give up where it had to wait. */

@@ -198,6 +198,8 @@ static struct err *vm_config_check_blk(const struct vm_config *config, size_t in
 		return err_new(0, "--blk: serial=%s is longer than 20 bytes", blk->serial);
 	if (blk->queue_size & (blk->queue_size - 1u))
 		return err_new(0, "--blk: queue_size=%u is not a power of two", blk->queue_size);
+	if (blk->backing && blk->format != BLK_FORMAT_QCOW2)
+		return err_new(0, "--blk: backing=%s needs format=qcow2", blk->backing);
 	if (!blk->id)
 		return NULL;
 	if (!vm_config_is_id(blk->id))

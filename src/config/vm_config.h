@@ -56,12 +56,14 @@ enum blk_kind { BLK_FILE };
 
 enum blk_api { BLK_API_IO_URING, BLK_API_MIO };
 enum blk_cache { BLK_CACHE_WRITEBACK, BLK_CACHE_WRITETHROUGH, BLK_CACHE_NONE };
-enum blk_format { BLK_FORMAT_RAW };
+enum blk_format { BLK_FORMAT_RAW, BLK_FORMAT_QCOW2 };
 
 struct blk_config {
 	enum blk_kind kind;
 	char *path;
 	enum blk_format format;
+	char *backing; /* of a qcow2 image; NULL: none */
+	enum blk_format backing_format;
 	bool readonly;
 	enum blk_api api;
 	enum blk_cache cache;

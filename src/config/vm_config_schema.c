@@ -155,7 +155,7 @@ static const struct config_union console_union = {
 	.default_variant = -1,
 };
 
-static const struct config_choice blk_formats[] = {{"raw", NULL}, {NULL, NULL}};
+static const struct config_choice blk_formats[] = {{"raw", NULL}, {"qcow2", NULL}, {NULL, NULL}};
 static const struct config_choice blk_apis[] = {
 	{"io_uring", "iouring"}, {"mio", NULL}, {NULL, NULL}};
 static const struct config_choice blk_caches[] = {
@@ -179,6 +179,17 @@ static const struct config_struct blk_file_schema = {(const struct config_field[
 		.choices = blk_formats,
 		.def = "raw",
 		.help = "what the file is; never guessed from its content"},
+	{.name = "backing",
+		FIELD(struct blk_config, backing),
+		.kind = CONFIG_STRING,
+		.meta = "path",
+		.help = "image that a qcow2 image stands on; what the image itself names is not opened"},
+	{.name = "backing_format",
+		FIELD(struct blk_config, backing_format),
+		.kind = CONFIG_ENUM,
+		.choices = blk_formats,
+		.def = "raw",
+		.help = "what the backing image is"},
 	{.name = "api",
 		FIELD(struct blk_config, api),
 		.kind = CONFIG_ENUM,

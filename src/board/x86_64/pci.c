@@ -122,12 +122,20 @@ static struct err *board_add_net(struct board *board, unsigned int index)
 	return board_add_virtio(board, dev);
 }
 
+static enum block_format board_block_format(enum blk_format format)
+{
+	return format == BLK_FORMAT_QCOW2 ? BLOCK_QCOW2 : BLOCK_RAW;
+}
+
 static struct err *board_open_blk(
 	const struct blk_config *config, const char *name, struct block_dev **ret_dev)
 {
 	const struct block_options options = {
 		.name = name,
 		.path = config->path,
+		.format = board_block_format(config->format),
+		.backing = config->backing,
+		.backing_format = board_block_format(config->backing_format),
 		.readonly = config->readonly,
 		.direct = config->direct || config->cache == BLK_CACHE_NONE,
 		.api = config->api == BLK_API_MIO ? BLOCK_API_SYNC : BLOCK_API_IO_URING,
