@@ -82,6 +82,8 @@ enum net_kind { NET_TAP };
 /* Which engine serves it. */
 enum device_api { DEVICE_API_MIO, DEVICE_API_IO_URING };
 
+enum net_vhost_use { NET_VHOST_OFF, NET_VHOST_ON, NET_VHOST_AUTO };
+
 struct net_config {
 	enum net_kind kind;
 	char *if_name;
@@ -92,6 +94,7 @@ struct net_config {
 	uint32_t fd;          /* 0: none */
 	enum device_api api;
 	bool packed;
+	enum net_vhost_use vhost;
 };
 
 enum kernel_unpack { KERNEL_UNPACK_HOST, KERNEL_UNPACK_GUEST };

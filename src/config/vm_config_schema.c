@@ -267,6 +267,9 @@ static const struct config_field blk_item = {
 static const struct config_choice device_apis[] = {
 	{"mio", NULL}, {"io_uring", "iouring"}, {NULL, NULL}};
 
+static const struct config_choice net_vhost_uses[] = {
+	{"off", NULL}, {"on", NULL}, {"auto", NULL}, {NULL, NULL}};
+
 static const struct config_struct net_tap_schema = {(const struct config_field[]){
 	{.name = "if",
 		.alias = "if_name",
@@ -309,6 +312,12 @@ static const struct config_struct net_tap_schema = {(const struct config_field[]
 		.kind = CONFIG_BOOL,
 		.def = "on",
 		.help = "offer packed queues; a driver that knows none uses split ones anyway"},
+	{.name = "vhost",
+		FIELD(struct net_config, vhost),
+		.kind = CONFIG_ENUM,
+		.choices = net_vhost_uses,
+		.def = "off",
+		.help = "the kernel's vhost-net moves the packets; auto: if it can be had"},
 	END,
 }};
 

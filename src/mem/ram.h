@@ -110,6 +110,12 @@ struct ram_window {
 int must_check ram_window_init(const struct ram *ram, uint64_t gpa, uint64_t len, uint64_t align,
 	struct ram_window *ret_window);
 
+/* Where it lies, for a system call that takes the structure's address. [any] */
+static inline const void *ram_window_address(const struct ram_window *w)
+{
+	return w->hva;
+}
+
 /* A field of a window at a naturally aligned offset: atomic, so that a racing guest tears nothing.
  */
 #define RAM_WINDOW_DEFINE(bits)                                                                    \

@@ -78,6 +78,12 @@ struct virtio_transport {
 	/* The device's configuration is another: a new generation, and a configuration interrupt
 	 * (4.1.4.3.1). [loop] */
 	void (*config_changed)(struct virtio_transport *transport);
+	/* The eventfd of queue q's notifications, for the kernel to read: the loop does not any
+	 * more, until the device is activated again. [vcpu] in activate, or [loop] */
+	int (*take_kick)(struct virtio_transport *transport, unsigned int q);
+	/* An eventfd whose signal interrupts the driver for queue q, or -errno: then it takes
+	 * signal(). [vcpu] in activate, or [loop] */
+	int (*interrupt_fd)(struct virtio_transport *transport, unsigned int q);
 };
 
 struct virtio_dev {

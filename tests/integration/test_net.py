@@ -24,6 +24,13 @@ def ip(*args, check=True):
     return subprocess.run(["ip", *args], check=check, capture_output=True).returncode
 
 
+@pytest.fixture(params=["off", "on"])
+def vhost(request):
+    if request.param == "on" and not os.path.exists("/dev/vhost-net"):
+        pytest.skip("no vhost-net here")
+    return f",vhost={request.param}"
+
+
 @contextlib.contextmanager
 def tap(*flags, name="altest0", up=True):
     ip("link", "del", name, check=False)
@@ -81,8 +88,8 @@ def transfer(vm, size):
     vm.expect("sent")
 
 
-def test_ping_and_transfer_both_ways(base):
-    with tap() as name, guest(base, f"tap,if={name},mac=52:54:00:aa:bb:cc,mtu=1500",
+def test_ping_and_transfer_both_ways(base, vhost):
+    with tap() as name, guest(base, f"tap,if={name},mac=52:54:00:aa:bb:cc,mtu=1500{vhost}",
                               f"ping -c 2 -W 10 {HOST};cat /sys/class/net/eth0/address;"
                               f"cat /sys/class/net/eth0/device/features;{ECHO};"
                               "ping -c 1 -W 10 " + HOST) as vm:
@@ -110,8 +117,8 @@ def test_mac_is_the_same_at_every_start(base):
     assert int(found[0][:2], 16) & 3 == 2
 
 
-def test_two_pairs_of_queues(base):
-    with tap("multi_queue") as name, guest(base, f"if={name},queue_pairs=2",
+def test_two_pairs_of_queues(base, vhost):
+    with tap("multi_queue") as name, guest(base, f"if={name},queue_pairs=2{vhost}",
                                            "ls -d /sys/class/net/eth0/queues/rx-*|wc -l;" + ECHO, cpus=2) as vm:
         vm.expect("card ready")
         vm.expect("\n2\r?\n")
@@ -120,14 +127,14 @@ def test_two_pairs_of_queues(base):
         assert vm.wait() == 0
 
 
-def test_driver_that_comes_again(base):
+def test_driver_that_comes_again(base, vhost):
     """Unbound and bound again, the card works, with another address for a while."""
     script = ("D=/sys/bus/virtio/drivers/virtio_net;V=$(ls $D|grep virtio);ifconfig eth0 down;"
               "ifconfig eth0 hw ether 52:54:00:00:00:07;"
               f"ifconfig eth0 {GUEST} up;ping -c 1 -W 10 {HOST};"
               "for i in 1 2 3 4 5 6 7 8 9 10;do echo $V>$D/unbind;echo $V>$D/bind;done;"
               f"cat /sys/class/net/eth0/address;ifconfig eth0 {GUEST} up;ping -c 2 -W 10 {HOST}")
-    with tap() as name, guest(base, f"if={name},mac=52:54:00:00:00:01", script) as vm:
+    with tap() as name, guest(base, f"if={name},mac=52:54:00:00:00:01{vhost}", script) as vm:
         vm.expect("1 packets received")
         vm.expect("52:54:00:00:00:01")
         vm.expect("2 packets received")
@@ -147,6 +154,19 @@ def test_an_interface_that_goes_down_and_away(base):
         vm.expect("100% packet loss")
         assert vm.wait() == 0
         assert "is gone; the link is down" in vm.error_text()
+
+
+def test_an_interface_of_vhost_that_goes_away(base):
+    """The kernel throws the guest's packets away, and does not tell: the link stays up."""
+    if not os.path.exists("/dev/vhost-net"):
+        pytest.skip("no vhost-net here")
+    script = f"while ping -c 1 -W 1 {HOST};do sleep 1;done;echo nobody there;ping -c 3 -W 1 {HOST}"
+    with tap() as name, guest(base, f"if={name},vhost=on", script) as vm:
+        vm.expect("1 packets received")
+        ip("link", "del", name)
+        vm.expect("nobody there")
+        vm.expect("100% packet loss")
+        assert vm.wait() == 0
 
 
 def test_macvtap(base):

@@ -92,6 +92,11 @@ static struct err *board_add_entropy(struct board *board)
 
 static struct err *board_add_net(struct board *board, unsigned int index)
 {
+	static const enum virtio_net_vhost vhosts[] = {
+		[NET_VHOST_OFF] = VIRTIO_NET_VHOST_OFF,
+		[NET_VHOST_ON] = VIRTIO_NET_VHOST_ON,
+		[NET_VHOST_AUTO] = VIRTIO_NET_VHOST_AUTO,
+	};
 	const struct net_config *config = &board->config->net[index];
 	struct net_tap_options tap = {
 		.path = config->tap ? config->tap : NET_DEV_TUN,
@@ -99,7 +104,7 @@ static struct err *board_add_net(struct board *board, unsigned int index)
 		.fd = config->fd ? (int)config->fd : -1,
 		.n_queues = config->queue_pairs ? config->queue_pairs : 1,
 	};
-	struct virtio_net_options options = {.mtu = config->mtu};
+	struct virtio_net_options options = {.mtu = config->mtu, .vhost = vhosts[config->vhost]};
 	struct virtio_dev *dev;
 	char name[32];
 	struct err *err = net_tap_open(&tap, &options.tap);

@@ -85,11 +85,17 @@ static void net_pair_poll(struct net_pair *pair, bool polled)
 {
 	struct virtio_net *net = pair->net;
 
-	if (!polled)
+	if (!polled) {
 		loop_remove(&pair->tap);
-	else if (!pair->tap.loop && !net->lost && !net->paused &&
-		 loop_add(net->dev.loop, &pair->tap))
+		net_kernel_stop(pair);
+		return;
+	}
+	if (net->paused)
+		return;
+	if (!net->lost && !pair->tap.loop && loop_add(net->dev.loop, &pair->tap))
 		net_link_lost(net); /* cannot be polled, so it will not do anything */
+	if (net->in_kernel)
+		net_kernel_start(pair);
 }
 
 static void net_tap_ready(struct loop_fd *source, uint32_t events)
@@ -148,7 +154,7 @@ void net_link_lost(struct virtio_net *net)
 	net->lost = true;
 	log_warn("%s: the interface \"%s\" is gone; the link is down", net->name, net->tap->name);
 	for (unsigned int i = 0; i < net->n_pairs; i++) {
-		net_pair_poll(&net->pairs[i], false);
+		loop_remove(&net->pairs[i].tap);
 		/* What waits for room in the tap need not wait any more. */
 		if (net->pairs[i].tx_waits)
 			net->dev.transport->again(net->dev.transport, 2 * i + 1);
@@ -170,7 +176,7 @@ static void net_notify(struct virtio_dev *dev, unsigned int q)
 
 	if (q == net_ctrl_queue(net))
 		net_ctrl_run(net, q);
-	else if (q / 2 >= net->n_pairs)
+	else if (q / 2 >= net->n_pairs || net->in_kernel)
 		return;
 	else if (q % 2)
 		net_tx_run(&net->pairs[q / 2]);
@@ -194,7 +200,8 @@ static void net_activate(struct virtio_dev *dev)
 	for (unsigned int i = 0; i < net->n_pairs; i++) {
 		net_rx_reset(&net->pairs[i]);
 		net->pairs[i].tx_waits = false;
-		net->pairs[i].tap.events = EPOLLIN;
+		net->pairs[i].tap.events = net->in_kernel ? 0 : EPOLLIN;
+		memset(net->pairs[i].vhost.base, 0, sizeof(net->pairs[i].vhost.base));
 	}
 	/* What was not to be had, the host does itself; 5.1.5: one pair at first. */
 	if (net_set_offloads(net, dev->negotiated) || net_set_pairs(net, 1))
@@ -249,6 +256,7 @@ static void net_free(struct virtio_dev *dev)
 {
 	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
 
+	net_kernel_close(net);
 	net_tap_free(net->tap);
 	free(net);
 }
@@ -269,13 +277,38 @@ static void net_init_pairs(struct virtio_net *net)
 		pair->index = i;
 		pair->tap.fd = net->tap->fds[i];
 		pair->tap.ready = net_tap_ready;
+		pair->vhost.fd = -1;
 	}
+}
+
+/* vhost-net, if it is wanted and, unless it must be, can be had. */
+static struct err *net_init_vhost(struct virtio_net *net, enum virtio_net_vhost wanted)
+{
+	struct err *err = wanted == VIRTIO_NET_VHOST_OFF ? NULL : net_kernel_open(net);
+
+	if (err && wanted == VIRTIO_NET_VHOST_AUTO) {
+		log_err_free(LOG_INFO, LOG_MODULE, err);
+		err = NULL;
+	}
+	return err;
+}
+
+/* What vhost-net does not know of rings and headers is not offered. */
+static void net_limit_features(struct virtio_net *net)
+{
+	const uint64_t rings = VIRTIO_F_IN_ORDER | NET_F_MRG_RXBUF;
+
+	if (!net->in_kernel)
+		return;
+	net->dev.features &= ~rings | net_kernel_features(net);
+	net->dev.excluded = ~net_kernel_features(net);
 }
 
 struct err *virtio_net_create(const struct virtio_net_options *options, struct virtio_dev **ret_dev)
 {
 	unsigned int n = options->tap->n_queues;
 	struct virtio_net *net = calloc(1, sizeof(*net) + n * sizeof(net->pairs[0]));
+	struct err *err;
 
 	if (!net)
 		return err_new(ENOMEM, "Cannot create a network device");
@@ -297,6 +330,12 @@ struct err *virtio_net_create(const struct virtio_net_options *options, struct v
 		.queue_size = VIRTQ_SIZE_MAX,
 		.config_size = NET_CONFIG_SIZE,
 	};
+	err = net_init_vhost(net, options->vhost);
+	if (err) {
+		free(net);
+		return err;
+	}
+	net_limit_features(net);
 	*ret_dev = &net->dev;
 	return NULL;
 }

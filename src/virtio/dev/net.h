@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Network device (virtio 1.3, 5.1) on a TAP or a socket.
+ * Network device (virtio 1.3, 5.1) on a TAP or a socket, by this process or by vhost-net.
  */
 #pragma once
 
 #include "net/tap.h"
 #include "virtio/virtio.h"
 
+enum virtio_net_vhost {
+	VIRTIO_NET_VHOST_OFF,
+	VIRTIO_NET_VHOST_ON,
+	VIRTIO_NET_VHOST_AUTO, /* if it can be had */
+};
+
 struct virtio_net_options {
 	const char *name;         /* "virtio-net-0" */
 	struct net_tap *tap;      /* taken over on success */
 	uint8_t mac[NET_ADDRESS]; /* unicast */
 	uint16_t mtu;             /* advice for the driver; 0: none */
+	enum virtio_net_vhost vhost;
 };
 
 /* As many pairs of queues as the tap has. The transport takes the device over. [main] */

@@ -16,6 +16,9 @@
  * Sending. The header is copied and looked at before the tap gets it: the driver may change its own
  * meanwhile. If the tap has no room, the chain waits ("tx_waits").
  *
+ * With vhost-net ("in_kernel") all of that is the kernel's, and this thread has the control queue
+ * and the link only.
+ *
  * Nothing that a packet or the tap does ends the device: what cannot be sent or received is dropped
  * and counted. An interface that is gone takes the link down (STATUS), and packets go nowhere.
  */
@@ -23,6 +26,7 @@
 
 #include <stdatomic.h>
 
+#include "net/vhost.h"
 #include "virtio/dev/net.h"
 
 /* Feature bits (5.1.3). */
@@ -75,6 +79,13 @@ struct net_buffer {
 	uint64_t size;
 };
 
+/* An eventfd that vhost-net signals. */
+struct net_vhost_call {
+	struct loop_fd source;
+	struct net_pair *pair; /* NULL: not there */
+	unsigned int queue;
+};
+
 struct net_pair {
 	struct virtio_net *net;
 	unsigned int index;
@@ -89,6 +100,9 @@ struct net_pair {
 	uint64_t unpublished;                 /* bytes */
 	bool starved;
 	unsigned int errors; /* of the tap, one after the other */
+
+	struct net_vhost vhost;
+	struct net_vhost_call calls[3]; /* interrupts of both queues, errors */
 
 	bool tx_waits;
 	unsigned int tx_n; /* pieces of the packet that waits */
@@ -120,6 +134,7 @@ struct virtio_net {
 	_Atomic uint16_t status;
 	bool lost; /* the interface is gone for good */
 	bool paused;
+	bool in_kernel; /* vhost-net moves the packets */
 	unsigned int active_pairs;
 	uint64_t dropped; /* packets */
 	struct net_filter filter;
@@ -152,3 +167,14 @@ void net_tx_run(struct net_pair *pair);
 void net_ctrl_run(struct virtio_net *net, unsigned int q);
 /* As for a new driver; [any] while no thread runs. */
 void net_ctrl_reset(struct virtio_net *net);
+
+/* net_vhost.c */
+/* vhost-net for all pairs; leaves in_kernel alone if it cannot be had. [main] */
+struct err *must_check net_kernel_open(struct virtio_net *net);
+void net_kernel_close(struct virtio_net *net);
+/* Features of rings and headers that vhost-net knows. */
+uint64_t net_kernel_features(const struct virtio_net *net);
+/* The kernel serves the pair's queues from where they are, or not any more. [loop], [vcpu] while no
+ * thread runs */
+void net_kernel_start(struct net_pair *pair);
+void net_kernel_stop(struct net_pair *pair);

@@ -62,6 +62,7 @@ struct vp_queue {
 	bool up;       /* kick is to be polled */
 	bool draining; /* resetting, with chains in flight */
 	bool irqfd_asked;
+	bool taken; /* kick is read by the kernel */
 };
 
 struct virtio_pci {

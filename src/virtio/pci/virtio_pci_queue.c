@@ -104,6 +104,7 @@ static int vp_queue_up(struct vp_queue *queue)
 	if (ret)
 		return ret;
 	queue->up = true;
+	queue->taken = false;
 	/* What the driver made available before has no notification. */
 	fd_eventfd_signal(queue->kick.fd);
 	return 0;

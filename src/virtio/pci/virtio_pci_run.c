@@ -5,6 +5,7 @@
 #define LOG_MODULE "virtio"
 #include "virtio/pci/virtio_pci_internal.h"
 
+#include <errno.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -31,7 +32,7 @@ static void vp_on_pause(struct loop_msg *msg)
 	for (unsigned int i = 0; i < vp->dev->n_queues; i++) {
 		struct vp_queue *queue = &vp->queues[i];
 
-		if (!queue->up)
+		if (!queue->up || queue->taken)
 			continue;
 		if (vp->paused) {
 			loop_remove(&queue->kick);
@@ -108,11 +109,30 @@ static void vp_config_changed(struct virtio_transport *transport)
 	vp_interrupt(vp, vp->config_vector, VP_ISR_CONFIG);
 }
 
+static int vp_take_kick(struct virtio_transport *transport, unsigned int q)
+{
+	struct vp_queue *queue = &container_of(transport, struct virtio_pci, transport)->queues[q];
+
+	queue->taken = true;
+	loop_remove(&queue->kick);
+	return queue->kick.fd;
+}
+
+static int vp_interrupt_fd(struct virtio_transport *transport, unsigned int q)
+{
+	struct virtio_pci *vp = container_of(transport, struct virtio_pci, transport);
+
+	return pci_msix_enabled(&vp->pci) ? pci_msix_fd(&vp->pci, vp->queues[q].setup.vector)
+					  : -EOPNOTSUPP;
+}
+
 const struct virtio_transport vp_transport = {.signal = vp_signal,
 	.again = vp_again,
 	.drained = vp_drained,
 	.needs_reset = vp_needs_reset,
-	.config_changed = vp_config_changed};
+	.config_changed = vp_config_changed,
+	.take_kick = vp_take_kick,
+	.interrupt_fd = vp_interrupt_fd};
 
 /* ---- Activation ---- */
 

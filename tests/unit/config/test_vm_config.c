@@ -98,7 +98,7 @@ static void test_everything(void **state)
 	set(f, "blk", "path=b");
 	set(f, "blk", "c.img");
 	set(f, "net", "tap,if=tap0,mac=52:54:00:12:34:56,mtu=1500,qp=4,api=iouring,packed=off");
-	set(f, "net", "tap=/dev/tap7,queue_pairs=2");
+	set(f, "net", "tap=/dev/tap7,queue_pairs=2,vhost=auto");
 	set(f, "net", "fd=9");
 	set(f, "no-reboot", NULL);
 	set(f, "power-button-timeout", "0");
@@ -137,6 +137,8 @@ static void test_everything(void **state)
 	assert_int_equal(f->config.net[0].api, DEVICE_API_IO_URING);
 	assert_string_equal(f->config.net[1].tap, "/dev/tap7");
 	assert_null(f->config.net[1].mac);
+	assert_int_equal(f->config.net[1].vhost, NET_VHOST_AUTO);
+	assert_int_equal(f->config.net[2].vhost, NET_VHOST_OFF);
 	assert_int_equal(f->config.net[2].fd, 9);
 }
 
@@ -243,6 +245,7 @@ static void test_network_rules(void **state)
 	rejects("net", "if=t,qp=17", "17 is out of range");
 	rejects("net", "if=t,mtu=65536", "65536 is out of range");
 	rejects("net", "if=t,api=epoll", "epoll");
+	rejects("net", "if=t,vhost=yes", "yes");
 	rejects("net", "if=t,ifname=u", "Unknown key");
 }
 
