@@ -31,7 +31,7 @@ struct fuzz_machine {
 	struct pci_dev *devs[2];
 };
 
-static void fuzz_devices(struct fuzz_machine *m)
+static void fuzz_devices(struct fuzz_machine *m, bool uring)
 {
 	struct virtio_pci_options options = {.hv = m->hv, .ram = m->ram};
 	struct virtio_blk_options blk = {.name = "fuzz", .discard = true};
@@ -47,14 +47,15 @@ static void fuzz_devices(struct fuzz_machine *m)
 	raw.path = path;
 	err_free(block_raw_open(&raw, &image));
 	close(fd);
-	err_free(block_sync_create(image, &blk.block));
+	err_free(uring ? block_uring_create(image, "fuzz", &blk.block)
+		       : block_sync_create(image, &blk.block));
 	err_free(virtio_rng_create(&dev));
 	err_free(virtio_pci_create(&options, dev, &m->devs[0]));
 	err_free(virtio_blk_create(&blk, &dev));
 	err_free(virtio_pci_create(&options, dev, &m->devs[1]));
 }
 
-static void fuzz_create(struct fuzz_machine *m)
+static void fuzz_create(struct fuzz_machine *m, bool uring)
 {
 	static const struct ram_options ram = {.backend = RAM_ANON};
 	struct pci_segment_options options = {
@@ -75,7 +76,7 @@ static void fuzz_create(struct fuzz_machine *m)
 	options.pio = m->pio;
 	options.vm = m->hv;
 	err_free(pci_segment_create(&options, &m->pci));
-	fuzz_devices(m);
+	fuzz_devices(m, uring);
 	for (int i = 0; i < 2; i++)
 		err_free(pci_segment_add(m->pci, m->devs[i]));
 	err_free(pci_segment_place(m->pci));
@@ -127,7 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_machine m = {0};
 
-	fuzz_create(&m);
+	fuzz_create(&m, size & 1);
 	for (size_t i = 0; i + 12 <= size && i < 12 * 512; i += 12)
 		fuzz_step(&m, data + i);
 	fuzz_free(&m);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "block/image.h"
 #include "block/layers.h"
@@ -528,6 +529,84 @@ static void test_a_reset_forgets_what_hangs(void **state)
 	assert_int_equal(ring_completed(&bench.ring), 0);
 }
 
+/* ---- On a real file, by io_uring ---- */
+
+static void start_on_file(void)
+{
+	struct virtio_blk_options options = {.name = "virtio-blk-7", .writethrough = true};
+	struct block_raw_options raw = {0};
+	char path[] = "/tmp/alioth-blk-XXXXXX";
+	struct block_image *image;
+	struct virtio_dev *dev;
+	int fd = mkstemp(path);
+
+	assert_int_equal(ftruncate(fd, 64 << 20), 0);
+	close(fd);
+	raw.path = path;
+	assert_ok(block_raw_open(&raw, &image));
+	assert_int_equal(unlink(path), 0);
+	assert_ok(block_uring_create(image, "file", &options.block));
+	assert_ok(virtio_blk_create(&options, &dev));
+	dev->negotiated = F_FLUSH;
+	bench_end(&bench);
+	bench_start(&bench, dev);
+}
+
+/* n writes of 64 KiB to as many places, all in flight at once. */
+static void add_writes(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		const struct piece pieces[] = {
+			{HEADER + i * 16, 16, 0}, {DATA, 0x10000, 0}, {STATUS + i, 1, RING_WRITE}};
+
+		ram_put(bench.ram, HEADER + i * 16, T_OUT, 8);
+		ram_put(bench.ram, HEADER + i * 16 + 8, i * 128ull, 8);
+		ram_put(bench.ram, STATUS + i, UNSET, 1);
+		(void)ring_add(&bench.ring, pieces, 3);
+	}
+	bench.dev->ops->notify(bench.dev, 0);
+}
+
+static void turn_over(struct loop_timer *timer)
+{
+	loop_stop(bench.loop);
+}
+
+static void test_completions_of_io_uring_come_by_the_loop(void **state)
+{
+	struct loop_timer timer = {.fired = turn_over};
+
+	start_on_file();
+	add_writes(80);
+	while (ring_completed(&bench.ring) < 80) {
+		loop_timer_set(bench.loop, &timer, 1000000);
+		loop_run(bench.loop);
+	}
+	for (unsigned int i = 0; i < 80; i++)
+		assert_int_equal(ram_get(bench.ram, STATUS + i, 1), S_OK);
+	assert_true(bench.signals <= 80);
+	disk.freed = true;
+}
+
+static void test_a_reset_waits_for_what_the_kernel_has(void **state)
+{
+	start_on_file();
+	for (unsigned int round = 0; round < 5; round++) {
+		struct bench *b = &bench;
+
+		add_writes(40);
+		atomic_store(&b->dev->yield, true);
+		b->dev->ops->drain(b->dev);
+		/* Whatever was begun is done, and was told: memory is the driver's again. */
+		for (unsigned int i = 0; i < 40; i++)
+			assert_int_equal(ram_get(b->ram, STATUS + i, 1), S_OK);
+		b->dev->ops->deactivate(b->dev);
+		atomic_store(&b->dev->yield, false);
+		b->dev->ops->activate(b->dev);
+	}
+	disk.freed = true;
+}
+
 static void test_while_the_machine_pauses_nothing_is_begun(void **state)
 {
 	const struct piece pieces[] = {
@@ -658,6 +737,8 @@ int main(void)
 		BLK_TEST(test_requests_complete_in_any_order),
 		BLK_TEST(test_a_queue_that_finds_no_room_waits_for_a_completion),
 		BLK_TEST(test_a_reset_forgets_what_hangs),
+		BLK_TEST(test_completions_of_io_uring_come_by_the_loop),
+		BLK_TEST(test_a_reset_waits_for_what_the_kernel_has),
 		BLK_TEST(test_while_the_machine_pauses_nothing_is_begun),
 		BLK_TEST(test_header_data_and_status_may_be_cut_anywhere),
 		BLK_TEST(test_as_many_segments_as_a_ring_has),
