@@ -135,7 +135,7 @@ bool vm_config_parse_mac(const char *text, uint8_t ret_mac[6])
 
 	if (strlen(text) != 17)
 		return false;
-	for (int i = 0; i < 6; i++) {
+	for (size_t i = 0; i < 6; i++) {
 		int high = vm_config_hex(text[3 * i]);
 		int low = vm_config_hex(text[3 * i + 1]);
 

@@ -232,8 +232,11 @@ static void net_pause(struct virtio_dev *dev, bool paused)
 	bool resumed = net->paused && !paused;
 
 	net->paused = paused;
-	for (unsigned int i = 0; i < net->active_pairs; i++)
-		net_pair_poll(&net->pairs[i], !paused && !dev->queues[2 * i].broken);
+	for (unsigned int i = 0; i < net->active_pairs; i++) {
+		unsigned int rx = 2 * i;
+
+		net_pair_poll(&net->pairs[i], !paused && !dev->queues[rx].broken);
+	}
 	if (resumed && dev->negotiated & NET_F_GUEST_ANNOUNCE && dev->negotiated & NET_F_CTRL_VQ)
 		net_change_status(net, NET_S_ANNOUNCE, 0);
 }

@@ -21,7 +21,9 @@
 
 static struct virtq *rx_queue(struct net_pair *pair)
 {
-	return &pair->net->dev.queues[2 * pair->index];
+	unsigned int q = 2 * pair->index;
+
+	return &pair->net->dev.queues[q];
 }
 
 static bool rx_merges(const struct net_pair *pair)

@@ -51,7 +51,7 @@ static bool tx_header_is_sane(uint64_t features, uint8_t header[NET_HEADER], uin
 
 	/* Flags that are not the driver's to set are ignored (5.1.6.2.2). */
 	header[NET_HDR_FLAGS] &= TX_FLAG_NEEDS_CSUM;
-	store_le16(header + NET_HDR_NUM_BUFFERS, 0);
+	memset(header + NET_HDR_NUM_BUFFERS, 0, 2);
 	if (header[NET_HDR_FLAGS] && (!(features & NET_F_CSUM) || csum_end > len))
 		return false;
 	if (type == TX_GSO_NONE)
