@@ -272,6 +272,54 @@ static void test_quiesce_waits_for_what_was_begun(void **state)
 		assert_int_equal(r[i].result, 0);
 }
 
+/* A loop device over the image; needs root. */
+static void test_block_devices(void **state)
+{
+	struct engine_test *t = *state;
+	char image[sizeof(t->u.path)];
+	char command[160];
+	uint8_t in[1024];
+	FILE *out;
+
+	user_end(&t->u);
+	memcpy(image, t->u.path, sizeof(image));
+	(void)snprintf(command, sizeof(command), "losetup -f --show %s 2>/dev/null", image);
+	out = popen(command, "r"); /* NOLINT: a path of our own */
+	if (!out || !fgets(t->u.path, sizeof(t->u.path), out)) {
+		if (out)
+			pclose(out);
+		memcpy(t->u.path, image, sizeof(image));
+		skip();
+	}
+	pclose(out);
+	t->u.path[strcspn(t->u.path, "\n")] = '\0';
+	open_engine(t, false, t->engine == URING);
+	assert_int_equal(t->u.dev->facts.size, SIZE);
+	memset(in, 0x5c, sizeof(in));
+	assert_int_equal(user_rw(&t->u, BLOCK_WRITE, in, 1024, 4096), 0);
+	assert_int_equal(user_do(&t->u, (struct block_request){.op = BLOCK_WRITE_ZEROES,
+						.fua = true,
+						.off = 4096 + 512,
+						.len = 65536}),
+		0);
+	assert_int_equal(
+		user_do(&t->u,
+			(struct block_request){.op = BLOCK_DISCARD, .off = 131072, .len = 524288}),
+		0);
+	assert_int_equal(user_do(&t->u, (struct block_request){.op = BLOCK_FLUSH}), 0);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, in, 1024, 4096), 0);
+	assert_int_equal(in[511], 0x5c);
+	assert_int_equal(in[512] | in[1023], 0);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, in, 512, 131072 - 512), 0);
+	assert_int_equal(in[0], 255);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, in, 1024, SIZE - 512), -EIO);
+	user_end(&t->u);
+	(void)snprintf(command, sizeof(command), "losetup -d %s", t->u.path);
+	assert_int_equal(system(command), 0); /* NOLINT */
+	memcpy(t->u.path, image, sizeof(image));
+	assert_true(user_blocks(&t->u) <= SIZE - 524288);
+}
+
 /* ---- io_uring only ---- */
 
 static unsigned int log_lines;
@@ -326,6 +374,7 @@ int main(void)
 		BOTH(test_what_is_held_back_begins_with_the_next_kick),
 		BOTH(test_a_stop_forgets_and_a_start_begins_anew),
 		BOTH(test_quiesce_waits_for_what_was_begun),
+		BOTH(test_block_devices),
 		URING_TEST(test_where_io_uring_is_refused_requests_are_served_all_the_same),
 	};
 
