@@ -103,9 +103,11 @@ static int qcow2_own_table(struct qcow2 *q, uint64_t off, uint64_t *ret_table)
 	bool copied;
 	int ret = qcow2_table(q, off, &old, &copied);
 
-	*ret_table = old;
-	if (ret || (old && copied))
+	if (ret)
 		return ret;
+	*ret_table = old;
+	if (old && copied)
+		return 0;
 	ret = qcow2_new_table(q, old, &now);
 	if (!ret)
 		ret = qcow2_put64(q, qcow2_l1_entry_at(q, off), now | QCOW2_COPIED, true);

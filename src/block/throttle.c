@@ -15,7 +15,7 @@
 
 #define THROTTLE_SECOND 1000000000ull
 #define THROTTLE_BURST  (THROTTLE_SECOND / 10)
-#define THROTTLE_MAX    (3600 * THROTTLE_SECOND) /* the cost of one request */
+#define THROTTLE_MAX    3600000000000ull /* the cost of one request */
 
 struct throttle_bucket {
 	uint64_t rate;    /* units a second; 0: no limit */
