@@ -8,12 +8,13 @@
 #   make check          static checks: format, layers, headers, clang-tidy, cppcheck, shell scripts
 #   make release        build/release/alioth: static, stripped
 #   make fuzz           each fuzzer for FUZZ_SECONDS (60)
+#   make proof          bounded model checking of the virtqueues with CBMC
 #   make coverage       line coverage of the unit and integration tests
 #   make bench-boot     start-up against QEMU, in the lab where needed
 BUILD ?= build/dev
 FUZZ_SECONDS ?= 60
 
-.PHONY: all deps demo test test-full unit unit-asan unit-tsan integration check release fuzz coverage bench-boot install clean
+.PHONY: all deps demo test test-full unit unit-asan unit-tsan integration check release fuzz proof coverage bench-boot install clean
 all: deps
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
 	ninja -C $(BUILD)
@@ -58,6 +59,10 @@ release:
 fuzz:
 	@tools/deps.sh build fuzz
 	tools/fuzz.sh build/fuzz $(FUZZ_SECONDS)
+
+proof:
+	@tools/deps.sh build
+	tools/proof.sh
 
 coverage:
 	@tools/deps.sh build test lab

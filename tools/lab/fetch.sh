@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fetches a stock Debian kernel into the cache, and prints its folder: boot/vmlinuz, and modules under lib/modules. Or Debian 13's
 # QEMU, for the emulated host, with every library that it needs, and prints the path of a script that starts it. The machine's own
-# package configuration is left alone: a private state of apt, with the machine's mirror, knows Debian 12 and 13.
-#   tools/lab/fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic|debian13-qemu
+# package configuration is left alone: a private state of apt, with the machine's mirror, knows Debian 12 and 13. debian13-cbmc is the
+# model checker for `make proof`, which Debian 12 does not have, in the same way.
+#   tools/lab/fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc
 set -eu
 # shellcheck source=tools/lab/common.sh
 . "$(dirname "$0")/common.sh"
@@ -11,10 +12,11 @@ set -eu
 case ${1-} in
 debian12-*) suite=bookworm ;;
 debian13-*) suite=trixie ;;
-*) lab_fail "usage: fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic|debian13-qemu" ;;
+*) lab_fail "usage: fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc" ;;
 esac
 case $1 in
 *-qemu) package=qemu-system-x86 ;;
+*-cbmc) package=cbmc ;;
 *-cloud) package=linux-image-cloud-amd64 ;;
 *-generic) package=linux-image-amd64 ;;
 *) lab_fail "unknown kernel '$1'" ;;
@@ -94,7 +96,32 @@ fetch_qemu() {
 	rm -rf "$work"
 }
 
-if [ "$package" = qemu-system-x86 ]; then
+# It calls the machine's own gcc as preprocessor.
+fetch_cbmc() {
+	[ ! -e "$emulator/cbmc" ] || return 0
+	echo "fetching $package of Debian 13 ..." >&2
+	read_lists
+	work=$(mktemp -d "$lab_cache/fetch.XXXXXX")
+	(cd "$work" && apt-get download -q cbmc minisat zlib1g libstdc++6 libgcc-s1 libc6 >"$apt/log" 2>&1) ||
+		{ cat "$apt/log" >&2; rm -rf "$work"; lab_fail "cannot download $package"; }
+	for deb in "$work"/*.deb; do
+		dpkg -x "$deb" "$work/tree"
+	done
+	cat >"$work/tree/cbmc" <<-'SCRIPT'
+		#!/bin/sh
+		here=$(dirname "$0")
+		libraries=$here/usr/lib/x86_64-linux-gnu
+		exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries:$here/usr/lib" "$here/usr/bin/cbmc" "$@"
+	SCRIPT
+	chmod 755 "$work/tree/cbmc"
+	mv "$work/tree" "$emulator"
+	rm -rf "$work"
+}
+
+if [ "$package" = cbmc ]; then
+	lab_locked fetch fetch_cbmc
+	echo "$emulator/cbmc"
+elif [ "$package" = qemu-system-x86 ]; then
 	lab_locked fetch fetch_qemu
 	echo "$emulator/qemu"
 else
