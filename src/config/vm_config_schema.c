@@ -167,7 +167,7 @@ static const struct config_struct blk_file_schema = {(const struct config_field[
 		.kind = CONFIG_STRING,
 		.required = true,
 		.meta = "path",
-		.help = "raw image or block device"},
+		.help = "image file or block device"},
 	{.name = "readonly",
 		FIELD(struct blk_config, readonly),
 		.kind = CONFIG_BOOL,
