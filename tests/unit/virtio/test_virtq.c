@@ -208,6 +208,7 @@ static void test_bad_rings_are_refused(void **state)
 	struct driver d;
 
 	start(&d, false, false);
+	virtq_deinit(&d.q);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct virtq_layout layout = {.size = bad[i].size,
 			.desc = bad[i].desc,
