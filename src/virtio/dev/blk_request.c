@@ -60,7 +60,7 @@ static struct iovec *blk_slot_iov(struct virtio_blk *blk, struct blk_slot *slot,
 		return slot->iov;
 	i = __builtin_ctz(~blk->wide_busy); /* blk_has_room() */
 	if (!blk->wide[i])
-		blk->wide[i] = new0_array(struct iovec, VIRTQ_IOV_MAX);
+		blk->wide[i] = new0_array(struct iovec, (size_t)VIRTQ_IOV_MAX);
 	if (!blk->wide[i])
 		return NULL;
 	blk->wide_busy |= 1u << i;
