@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The integration tests (tests/integration) with the program of a build folder, on the machine's KVM where that runs guests,
 # otherwise in the lab.
-#   tools/integration.sh BUILD_DIR [PYTEST ARGUMENT...]
+#   tools/integration.sh BUILD_DIR [FILE OF TESTS...] [PYTEST OPTION...]
 set -eu
 build=$(cd "$1" && pwd)
 shift
@@ -21,12 +21,21 @@ tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch.sh debian12-cloud)" \
 	virtio_pci virtio_blk virtio_net virtio-rng pvpanic-pci
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
-pytest_in_lab() {
+
+files=
+while [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; do
+	files="$files $1"
+	shift
+done
+files=${files:-tests/integration/test_*.py}
+[ -z "${ALIOTH_TESTS:-}" ] || set -- -m "$ALIOTH_TESTS" "$@"
+set -- /usr/bin/python3 -B -m pytest -p no:cacheprovider -q --color=no "$@"
+
+in_lab() {
 	for attempt in 1 2 3; do
 		status=0
 		# One emulated processor: with two, a guest's processor now and then finds its page tables empty, or hangs, with any monitor.
-		tools/lab/lab run --cpus 1 --mem 4096 --timeout "${ALIOTH_LAB_TIMEOUT:-900}" -- \
-			/usr/bin/python3 -B -m pytest -p no:cacheprovider -q --color=no ${ALIOTH_TESTS:+-m "$ALIOTH_TESTS"} "$@" || status=$?
+		tools/lab/lab run --cpus 1 --mem 4096 --timeout "${ALIOTH_LAB_TIMEOUT:-900}" -- "$@" || status=$?
 		[ $status = 125 ] || return $status
 		echo "attempt $attempt: the lab itself failed"
 	done
@@ -35,15 +44,16 @@ pytest_in_lab() {
 
 if "$ALIOTH" check >/dev/null 2>&1; then
 	echo "integration tests: on this machine's KVM"
-	exec /usr/bin/python3 -B -m pytest -p no:cacheprovider -q --color=no ${ALIOTH_TESTS:+-m "$ALIOTH_TESTS"} tests/integration "$@"
+	# shellcheck disable=SC2086
+	exec "$@" $files
 fi
 echo "integration tests: in the lab, as KVM does not run guests here"
 # An emulated host for each file: where one fails, only that file is run again.
 failed=
-for file in tests/integration/test_*.py; do
+for file in $files; do
 	echo "-- $file"
 	status=0
-	pytest_in_lab "$file" "$@" || status=$?
+	in_lab "$@" "$file" || status=$?
 	# 5: no test of this file was chosen.
 	[ $status = 0 ] || [ $status = 5 ] || failed="$failed $file"
 done
