@@ -184,14 +184,6 @@ static void net_notify(struct virtio_dev *dev, unsigned int q)
 		net_rx_notified(&net->pairs[q / 2]);
 }
 
-static uint64_t net_pack_mac(const uint8_t mac[NET_ADDRESS])
-{
-	uint8_t raw[8] = {0};
-
-	memcpy(raw, mac, NET_ADDRESS);
-	return load_le64(raw);
-}
-
 static void net_activate(struct virtio_dev *dev)
 {
 	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
@@ -216,7 +208,7 @@ static void net_deactivate(struct virtio_dev *dev)
 	for (unsigned int i = 0; i < net->n_pairs; i++)
 		net_pair_poll(&net->pairs[i], false);
 	net_ctrl_reset(net);
-	atomic_store(&net->mac, net_pack_mac(net->first_mac));
+	net_set_mac(net, net->first_mac);
 	atomic_fetch_and(&net->status, (uint16_t)~NET_S_ANNOUNCE);
 	/* The next driver may not know what this one allowed. On a dead interface all this fails.
 	 */
@@ -245,10 +237,8 @@ static void net_config_read(struct virtio_dev *dev, unsigned int off, void *data
 {
 	const struct virtio_net *net = container_of(dev, struct virtio_net, dev);
 	uint8_t config[NET_CONFIG_SIZE] = {0};
-	uint8_t mac[8];
 
-	store_le64(mac, atomic_load(&net->mac));
-	memcpy(config + NET_CONFIG_MAC, mac, NET_ADDRESS);
+	net_get_mac(net, config + NET_CONFIG_MAC);
 	store_le16(config + NET_CONFIG_STATUS, atomic_load(&net->status));
 	store_le16(config + NET_CONFIG_PAIRS, (uint16_t)net->n_pairs);
 	store_le16(config + NET_CONFIG_MTU, net->mtu);
@@ -320,7 +310,7 @@ struct err *virtio_net_create(const struct virtio_net_options *options, struct v
 	net->mtu = options->mtu;
 	net->status = NET_S_LINK_UP;
 	memcpy(net->first_mac, options->mac, NET_ADDRESS);
-	net->mac = net_pack_mac(options->mac);
+	net_set_mac(net, options->mac);
 	strncpy(net->name, options->name, sizeof(net->name) - 1);
 	net_init_pairs(net);
 	net->dev = (struct virtio_dev){

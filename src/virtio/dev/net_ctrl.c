@@ -43,7 +43,6 @@ static void ctrl_apply_filter(struct virtio_net *net)
 {
 	const struct net_filter *filter = &net->filter;
 	uint8_t list[NET_FILTER_MAX + 2][NET_ADDRESS];
-	uint8_t own[8];
 	unsigned int n = 0;
 
 	if (!filter->has_table || filter->is_full || filter->promiscuous) {
@@ -51,8 +50,7 @@ static void ctrl_apply_filter(struct virtio_net *net)
 		return;
 	}
 	/* The unicast ones first, as those must be among the exact ones. */
-	store_le64(own, atomic_load(&net->mac));
-	memcpy(list[n++], own, NET_ADDRESS);
+	net_get_mac(net, list[n++]);
 	memcpy(list[n], filter->table, (size_t)filter->n_unicast * NET_ADDRESS);
 	n += filter->n_unicast;
 	memset(list[n++], 0xff, NET_ADDRESS);
@@ -111,13 +109,10 @@ static uint8_t ctrl_table_set(struct virtio_net *net, const struct virtq_chain *
 
 static uint8_t ctrl_mac_set(struct virtio_net *net, const uint8_t mac[NET_ADDRESS])
 {
-	uint8_t raw[8] = {0};
-
 	/* Not a group's. */
 	if (mac[0] & 1)
 		return CTRL_ERR;
-	memcpy(raw, mac, NET_ADDRESS);
-	atomic_store(&net->mac, load_le64(raw));
+	net_set_mac(net, mac);
 	ctrl_apply_filter(net);
 	return CTRL_OK;
 }

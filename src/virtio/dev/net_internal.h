@@ -26,6 +26,7 @@
 
 #include <stdatomic.h>
 
+#include "base/endian.h"
 #include "net/vhost.h"
 #include "virtio/dev/net.h"
 
@@ -142,6 +143,23 @@ struct virtio_net {
 	unsigned int n_pairs;
 	struct net_pair pairs[];
 };
+
+/* The address that the driver has now. [any] */
+static inline void net_get_mac(const struct virtio_net *net, uint8_t ret_mac[NET_ADDRESS])
+{
+	uint8_t raw[8];
+
+	store_le64(raw, atomic_load(&net->mac));
+	memcpy(ret_mac, raw, NET_ADDRESS);
+}
+
+static inline void net_set_mac(struct virtio_net *net, const uint8_t mac[NET_ADDRESS])
+{
+	uint8_t raw[8] = {0};
+
+	memcpy(raw, mac, NET_ADDRESS);
+	atomic_store(&net->mac, load_le64(raw));
+}
 
 /* net.c [loop] */
 void net_drop(struct virtio_net *net, const char *way, const char *why);
