@@ -73,8 +73,11 @@ int net_set_offloads(struct virtio_net *net, uint64_t features)
 
 /* ---- The tap in the loop ---- */
 
-void net_pair_watch(struct net_pair *pair, uint32_t events)
+void net_pair_watch(struct net_pair *pair)
 {
+	/* Without buffers the tap is left alone; what is left of a long turn is still readable. */
+	uint32_t events = (pair->starved ? 0 : EPOLLIN) | (pair->tx_waits ? EPOLLOUT : 0);
+
 	if (pair->tap.loop)
 		loop_modify(&pair->tap, events);
 	else

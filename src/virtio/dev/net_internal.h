@@ -166,8 +166,8 @@ void net_drop(struct virtio_net *net, const char *way, const char *why);
 void net_queue_broke(struct virtio_net *net, unsigned int q);
 /* The interface does not come back. */
 void net_link_lost(struct virtio_net *net);
-/* Waits for these events of the pair's tap, if it is polled at all now. */
-void net_pair_watch(struct net_pair *pair, uint32_t events);
+/* Waits for what the pair needs of its tap, if it is polled at all now. */
+void net_pair_watch(struct net_pair *pair);
 /* The first n pairs are polled and attached from now on; 0 or -errno. */
 int must_check net_set_pairs(struct virtio_net *net, unsigned int n);
 int must_check net_set_offloads(struct virtio_net *net, uint64_t features);

@@ -6,7 +6,6 @@
 #include "virtio/dev/net_internal.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
 
 #include "base/endian.h"
 
@@ -252,8 +251,7 @@ void net_rx_run(struct net_pair *pair)
 		ret = rx_turn(pair, &left);
 	while (ret == -ENOBUFS && virtq_enable_notify(rx_queue(pair)));
 	pair->starved = ret == -ENOBUFS;
-	/* Without buffers the tap is left alone; what is left of a long turn is still readable. */
-	net_pair_watch(pair, (pair->starved ? 0 : EPOLLIN) | (pair->tx_waits ? EPOLLOUT : 0));
+	net_pair_watch(pair);
 	if (ret == -EINVAL)
 		net_queue_broke(pair->net, 2 * pair->index);
 }

@@ -6,7 +6,6 @@
 #include "virtio/dev/net_internal.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
 
 #include "base/endian.h"
 
@@ -143,7 +142,7 @@ void net_tx_run(struct net_pair *pair)
 		ret = tx_turn(pair, &left);
 		virtio_dev_publish(dev, q);
 	} while (!ret && virtq_enable_notify(tx_queue(pair)));
-	net_pair_watch(pair, (pair->starved ? 0 : EPOLLIN) | (pair->tx_waits ? EPOLLOUT : 0));
+	net_pair_watch(pair);
 	if (ret > 0)
 		dev->transport->again(dev->transport, q);
 	else if (ret == -EINVAL)
