@@ -58,6 +58,11 @@ int net_tap_send(struct net_tap *tap, unsigned int queue, const struct iovec *io
 	return sent < 0 ? -errno : 0;
 }
 
+bool net_tap_is_gone(int error)
+{
+	return error == -EBADFD || error == -ENODEV || error == -ENXIO;
+}
+
 bool net_tap_take_error(struct net_tap *tap, unsigned int queue)
 {
 	int error = 0;

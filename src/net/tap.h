@@ -63,6 +63,8 @@ int must_check net_tap_send(
 	struct net_tap *tap, unsigned int queue, const struct iovec *iov, int n);
 /* A socket's pending error, which is a packet's and not the socket's end, is taken: true. [loop] */
 bool net_tap_take_error(struct net_tap *tap, unsigned int queue);
+/* Is this error of receiving or sending the end of the interface, rather than a packet's? [any] */
+bool net_tap_is_gone(int error);
 /* Throws away what waits to be received, a bounded number of packets. [any] */
 void net_tap_drain(struct net_tap *tap);
 

@@ -215,7 +215,7 @@ static int rx_step(struct net_pair *pair)
 	if (!ret || ret == -EAGAIN)
 		return ret;
 	/* An interface that is gone says so for ever; another error may be a packet's. */
-	if (ret == -EBADFD || ret == -ENODEV || ret == -ENXIO || ++pair->errors == RX_ERRORS_MAX) {
+	if (net_tap_is_gone(ret) || ++pair->errors == RX_ERRORS_MAX) {
 		net_link_lost(pair->net);
 		return -EAGAIN;
 	}

@@ -97,7 +97,7 @@ static bool tx_send(struct net_pair *pair)
 	ret = net_tap_send(net->tap, pair->index, pair->tx_pieces, (int)pair->tx_n);
 	if (ret == -EAGAIN)
 		return false;
-	if (ret == -EBADFD || ret == -ENODEV || ret == -ENXIO)
+	if (net_tap_is_gone(ret))
 		net_link_lost(net);
 	if (ret)
 		net_drop(net, "send", err_strerror(-ret));
