@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/log.h"
 
 #define CACHE_MAGIC "alioth-kernel-1"
@@ -71,20 +72,11 @@ static int cache_make_key(const struct loader *loader, struct cache_key *key)
 	return 0;
 }
 
-/* FNV-1a, only to make a file name: the key itself is compared. */
-static uint64_t cache_hash(const struct cache_key *key)
-{
-	const uint8_t *p = (const uint8_t *)key;
-	uint64_t hash = 0xcbf29ce484222325ull;
-
-	for (size_t i = 0; i < sizeof(*key); i++)
-		hash = (hash ^ p[i]) * 0x100000001b3ull;
-	return hash;
-}
-
+/* Only a file name: the key itself is compared. */
 static void cache_name(const struct cache_key *key, char name[32])
 {
-	(void)snprintf(name, 32, "%016llx.kernel", (unsigned long long)cache_hash(key));
+	(void)snprintf(name, 32, "%016llx.kernel",
+		(unsigned long long)hash_add(HASH_START, key, sizeof(*key)));
 }
 
 int cache_open(const struct loader *loader)

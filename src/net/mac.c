@@ -12,19 +12,10 @@
 
 #include "base/alloc.h"
 #include "base/endian.h"
+#include "base/hash.h"
 
 #define MAC_LOCAL 0x02u
 #define MAC_GROUP 0x01u
-
-/* FNV-1a, 64 bits: equal only by chance, which is all that an address needs. */
-static uint64_t mac_hash(uint64_t hash, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-
-	while (len--)
-		hash = (hash ^ *p++) * 0x100000001b3ull;
-	return hash;
-}
 
 static uint64_t mac_hash_host(uint64_t hash)
 {
@@ -34,20 +25,20 @@ static uint64_t mac_hash_host(uint64_t hash)
 	ssize_t n = fd < 0 ? 0 : read(fd, id, sizeof(id));
 
 	if (n > 0)
-		return mac_hash(hash, id, (size_t)n);
-	return uname(&host) ? hash : mac_hash(hash, host.nodename, strlen(host.nodename));
+		return hash_add(hash, id, (size_t)n);
+	return uname(&host) ? hash : hash_add(hash, host.nodename, strlen(host.nodename));
 }
 
 static uint64_t mac_hash_socket(uint64_t hash, int fd)
 {
 	struct stat st;
 
-	return fstat(fd, &st) ? hash : mac_hash(hash, &st.st_ino, sizeof(st.st_ino));
+	return fstat(fd, &st) ? hash : hash_add(hash, &st.st_ino, sizeof(st.st_ino));
 }
 
 void net_mac_generate(const struct net_tap *tap, unsigned int index, uint8_t ret_mac[NET_ADDRESS])
 {
-	uint64_t hash = 0xcbf29ce484222325ull;
+	uint64_t hash = HASH_START;
 	uint8_t raw[8];
 
 	if (tap->has_address) {
@@ -56,9 +47,9 @@ void net_mac_generate(const struct net_tap *tap, unsigned int index, uint8_t ret
 	}
 	hash = mac_hash_host(hash);
 	hash = tap->is_socket ? mac_hash_socket(hash, tap->fds[0])
-			      : mac_hash(hash, tap->name, strlen(tap->name) + 1);
+			      : hash_add(hash, tap->name, strlen(tap->name) + 1);
 	store_le32(raw, index);
-	hash = mac_hash(hash, raw, 4);
+	hash = hash_add(hash, raw, 4);
 	/* The high bits depend on all that went in. */
 	store_le64(raw, hash >> 16);
 	raw[0] = (uint8_t)((raw[0] & ~MAC_GROUP) | MAC_LOCAL);
