@@ -168,6 +168,8 @@ void config_describe_value(
 
 /* ---- For the parsers ---- */
 
+/* The value of a hexadecimal digit; 16 if it is none. */
+unsigned int config_digit(char c);
 /* Notes that a field was given; an error if it was before. */
 struct err *must_check config_mark(
 	const struct config_struct *schema, const struct config_field *field, uint64_t *seen);

@@ -132,7 +132,7 @@ static bool config_has(struct config_span text, char c)
 	return memchr(text.p, c, text.len);
 }
 
-static unsigned int config_digit(char c)
+unsigned int config_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return (unsigned int)(c - '0');

@@ -121,14 +121,6 @@ static struct err *vm_config_check_payload(const struct vm_config *config)
 	return NULL;
 }
 
-static int vm_config_hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool vm_config_parse_mac(const char *text, uint8_t ret_mac[6])
 {
 	uint8_t mac[6];
@@ -136,10 +128,10 @@ bool vm_config_parse_mac(const char *text, uint8_t ret_mac[6])
 	if (strlen(text) != 17)
 		return false;
 	for (size_t i = 0; i < 6; i++) {
-		int high = vm_config_hex(text[3 * i]);
-		int low = vm_config_hex(text[3 * i + 1]);
+		unsigned int high = config_digit(text[3 * i]);
+		unsigned int low = config_digit(text[3 * i + 1]);
 
-		if (high < 0 || low < 0 || (i < 5 && text[3 * i + 2] != ':'))
+		if (high > 15 || low > 15 || (i < 5 && text[3 * i + 2] != ':'))
 			return false;
 		mac[i] = (uint8_t)(high << 4 | low);
 	}
