@@ -17,7 +17,6 @@
 #define QCOW2_HEADER_V3   104u
 #define QCOW2_HEADER_READ 112u
 #define QCOW2_L1_MAX      (MIB(32) / 8) /* entries; as QEMU */
-#define QCOW2_TABLE_MAX   MIB(8)
 
 /* struct QCowHeader, by the specification's offsets. */
 enum {
@@ -85,7 +84,7 @@ static struct err *qcow2_check_tables(struct qcow2 *q, const uint8_t *h, const c
 	q->reftable_at = load_be64(h + HEADER_REFTABLE);
 	q->reftable_size = (uint64_t)load_be32(h + HEADER_REFTABLE_CLUSTERS) << q->cluster_bits;
 	if (!q->reftable_at || q->reftable_at % q->cluster || !q->reftable_size ||
-		q->reftable_size > QCOW2_TABLE_MAX ||
+		q->reftable_size > QCOW2_REFTABLE_MAX ||
 		!range_fits(q->reftable_at, q->reftable_size, q->file_size))
 		return qcow2_bad(path, "has its table of reference counts outside of the file");
 	if (ranges_overlap(q->l1_at, q->l1_size * 8ull, q->reftable_at, q->reftable_size))

@@ -26,6 +26,7 @@
 #define QCOW2_PAGE_SIZE            4096u
 #define QCOW2_FREES_MAX            512u
 #define QCOW2_IOV                  64
+#define QCOW2_REFTABLE_MAX         MIB(8) /* as QEMU */
 
 #define QCOW2_COPIED               (1ull << 63) /* of an entry: its cluster's count is exactly one */
 #define QCOW2_COMPRESSED           (1ull << 62)
@@ -87,6 +88,18 @@ struct qcow2_map {
 	uint64_t host; /* of the cluster; 0: none */
 	bool copied;
 };
+
+/* Where an L2 entry of a compressed cluster says that its data is: the offset, of any byte, and the
+ * number of bytes to the end of its last sector. */
+static inline uint64_t qcow2_packed_at(const struct qcow2 *q, uint64_t entry, uint64_t *ret_len)
+{
+	unsigned int bits = 62 - (q->cluster_bits - 8);
+	uint64_t at = entry & ((1ull << bits) - 1);
+	uint64_t sectors = ((entry & ~(QCOW2_COPIED | QCOW2_COMPRESSED)) >> bits) + 1;
+
+	*ret_len = sectors * 512 - at % 512;
+	return at;
+}
 
 /* qcow2_file.c: the file, and the cache of its pages. Reads past its end give zeros. */
 int must_check qcow2_read(struct qcow2 *q, uint64_t at, void *data, uint64_t len);

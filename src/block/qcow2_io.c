@@ -105,10 +105,8 @@ static int qcow2_unzstd(struct qcow2 *q, size_t len)
 /* Unpacks a cluster into bounce. */
 static int qcow2_unpack(struct qcow2 *q, uint64_t entry)
 {
-	unsigned int bits = 62 - (q->cluster_bits - 8);
-	uint64_t at = entry & ((1ull << bits) - 1);
-	uint64_t sectors = ((entry & ~(QCOW2_COPIED | QCOW2_COMPRESSED)) >> bits) + 1;
-	size_t len = (size_t)(sectors * 512 - at % 512);
+	uint64_t len;
+	uint64_t at = qcow2_packed_at(q, entry, &len);
 	int ret = qcow2_need_bounce(q);
 
 	if (ret || q->bounce_entry == entry)

@@ -127,10 +127,9 @@ int qcow2_prepare(struct qcow2 *q, uint64_t off)
 /* The clusters that hold compressed data are shared with what else they hold: a reference each. */
 static int qcow2_free_packed(struct qcow2 *q, uint64_t entry)
 {
-	unsigned int bits = 62 - (q->cluster_bits - 8);
-	uint64_t at = entry & ((1ull << bits) - 1);
-	uint64_t sectors = ((entry & ~(QCOW2_COPIED | QCOW2_COMPRESSED)) >> bits) + 1;
-	uint64_t end = align_down(at, 512) + sectors * 512;
+	uint64_t len;
+	uint64_t at = qcow2_packed_at(q, entry, &len);
+	uint64_t end = at + len;
 	int ret = 0;
 
 	for (at = align_down(at, q->cluster); !ret && at < end; at += q->cluster)

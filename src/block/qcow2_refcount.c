@@ -10,8 +10,7 @@
 #include "base/overflow.h"
 #include "block/qcow2_internal.h"
 
-#define QCOW2_REFTABLE_MAX MIB(8)
-#define QCOW2_SCAN_MAX     (64u << 20) /* clusters in use, one after the other: seconds */
+#define QCOW2_SCAN_MAX (64u << 20) /* clusters in use, one after the other: seconds */
 
 /* Counts of a block. */
 static uint64_t qcow2_per_block(const struct qcow2 *q)

@@ -121,19 +121,22 @@ static int raw_flush(struct block_image *image)
 
 /* ---- Space ---- */
 
-int block_raw_fallocate_mode(const struct block_request *r)
+static int raw_mode(bool punch)
 {
-	bool punch = r->op == BLOCK_DISCARD || r->unmap;
-
 	return (punch ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) | FALLOC_FL_KEEP_SIZE;
 }
 
-static int raw_fallocate(const struct block_raw *raw, int mode, uint64_t off, uint64_t len)
+int block_raw_fallocate_mode(const struct block_request *r)
+{
+	return raw_mode(r->op == BLOCK_DISCARD || r->unmap);
+}
+
+static int raw_fallocate(const struct block_raw *raw, bool punch, uint64_t off, uint64_t len)
 {
 	int ret;
 
 	do
-		ret = fallocate(raw->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len);
+		ret = fallocate(raw->fd, raw_mode(punch), (off_t)off, (off_t)len);
 	while (ret && errno == EINTR);
 	return ret ? -errno : 0;
 }
@@ -143,7 +146,7 @@ static int raw_discard(struct block_image *image, uint64_t off, uint64_t len)
 	const struct block_raw *raw = container_of(image, struct block_raw, image);
 
 	return raw->is_device ? sys_blockdev_discard(raw->fd, off, len)
-			      : raw_fallocate(raw, FALLOC_FL_PUNCH_HOLE, off, len);
+			      : raw_fallocate(raw, true, off, len);
 }
 
 /* Where the file system cannot: zeros are written. */
@@ -179,8 +182,7 @@ static int raw_write_zeroes(struct block_image *image, uint64_t off, uint64_t le
 	if (raw->is_device)
 		ret = sys_blockdev_zero(raw->fd, off, len);
 	else
-		ret = raw_fallocate(
-			raw, unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE, off, len);
+		ret = raw_fallocate(raw, unmap, off, len);
 	return ret == -EOPNOTSUPP || ret == -ENOTTY ? raw_store_zeros(raw, off, len) : ret;
 }
 
