@@ -34,12 +34,11 @@ static void vp_on_pause(struct loop_msg *msg)
 
 		if (!queue->up || queue->taken)
 			continue;
-		if (vp->paused) {
+		/* What comes meanwhile leaves its mark in the eventfd. */
+		if (vp->paused)
 			loop_remove(&queue->kick);
-		} else if (!queue->kick.loop && !loop_add(vp->loop, &queue->kick)) {
-			/* What came meanwhile left its mark in the eventfd. */
-			continue;
-		}
+		else if (!queue->kick.loop && loop_add(vp->loop, &queue->kick))
+			virtio_dev_broken(vp->dev, i);
 	}
 	if (vp->dev->ops->pause)
 		vp->dev->ops->pause(vp->dev, vp->paused);
