@@ -83,7 +83,7 @@ static void stdio_set_terminal(const struct termios *termios)
 	sigemptyset(&block);
 	sigaddset(&block, SIGTTOU);
 	pthread_sigmask(SIG_BLOCK, &block, &old);
-	(void)tcsetattr(STDIN_FILENO, TCSANOW, &termios[0]);
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, termios);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
