@@ -24,7 +24,7 @@ esac
 
 apt=$lab_cache/apt-$suite
 kernel=$lab_cache/kernels/$1
-emulator=$lab_cache/$1
+program=$lab_cache/$1
 
 write_apt_config() {
 	# What an update would read is known without ever having made one.
@@ -70,60 +70,56 @@ fetch_kernel() {
 	rm -rf "$work"
 }
 
-# The packages are only unpacked: QEMU runs with their own loader and libraries, whatever release the machine has.
-fetch_qemu() {
-	[ ! -e "$emulator/qemu" ] || return 0
-	echo "fetching $package of Debian 13 ..." >&2
+# A program of Debian 13 that runs with its own loader and libraries, whatever release the machine has: the packages are only unpacked.
+#   fetch_program NAME APT-COMMAND...   standard input is the script that starts the program
+fetch_program() {
+	name=$1
+	shift
+	echo "fetching $name of Debian 13 ..." >&2
 	read_lists
 	work=$(mktemp -d "$lab_cache/fetch.XXXXXX")
 	mkdir -p "$work/debs/partial" "$work/tree"
-	apt-get install -q -y --no-install-recommends --download-only -o "Dir::Cache::archives=$work/debs" "$package" >"$apt/log" 2>&1 ||
-		{ cat "$apt/log" >&2; rm -rf "$work"; lab_fail "cannot download $package"; }
+	(cd "$work/debs" && "$@" -o "Dir::Cache::archives=$work/debs" >"$apt/log" 2>&1) || { cat "$apt/log" >&2; rm -rf "$work"; lab_fail "cannot download $name"; }
 	for deb in "$work"/debs/*.deb; do
 		dpkg -x "$deb" "$work/tree"
 	done
-	rm -rf "$work/debs" "$work/tree/usr/share/doc" "$work/tree/usr/share/man" "$work/tree/usr/share/locale"
-	cat >"$work/tree/qemu" <<-'SCRIPT'
-		#!/bin/sh
-		here=$(dirname "$0")
-		libraries=$here/usr/lib/x86_64-linux-gnu
+	rm -rf "$work/tree/usr/share/doc" "$work/tree/usr/share/man" "$work/tree/usr/share/locale"
+	{
+		cat <<-'SCRIPT'
+			#!/bin/sh
+			here=$(dirname "$0")
+			libraries=$here/usr/lib/x86_64-linux-gnu
+		SCRIPT
+		cat
+	} >"$work/tree/$name"
+	chmod 755 "$work/tree/$name"
+	mv "$work/tree" "$program"
+	rm -rf "$work"
+}
+
+fetch_qemu() {
+	[ -e "$program/qemu" ] || fetch_program qemu \
+		apt-get install -q -y --no-install-recommends --download-only qemu-system-x86 <<-'SCRIPT'
 		export QEMU_MODULE_DIR="$libraries/qemu"
 		exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries:$libraries/pulseaudio" \
 			"$here/usr/bin/qemu-system-x86_64" -L "$here/usr/share/qemu" -L "$here/usr/share/seabios" "$@"
 	SCRIPT
-	chmod 755 "$work/tree/qemu"
-	mv "$work/tree" "$emulator"
-	rm -rf "$work"
 }
 
-# It calls the machine's own gcc as preprocessor.
+# Without the gcc that the package depends on: it calls the machine's own as preprocessor.
 fetch_cbmc() {
-	[ ! -e "$emulator/cbmc" ] || return 0
-	echo "fetching $package of Debian 13 ..." >&2
-	read_lists
-	work=$(mktemp -d "$lab_cache/fetch.XXXXXX")
-	(cd "$work" && apt-get download -q cbmc minisat zlib1g libstdc++6 libgcc-s1 libc6 >"$apt/log" 2>&1) ||
-		{ cat "$apt/log" >&2; rm -rf "$work"; lab_fail "cannot download $package"; }
-	for deb in "$work"/*.deb; do
-		dpkg -x "$deb" "$work/tree"
-	done
-	cat >"$work/tree/cbmc" <<-'SCRIPT'
-		#!/bin/sh
-		here=$(dirname "$0")
-		libraries=$here/usr/lib/x86_64-linux-gnu
+	[ -e "$program/cbmc" ] || fetch_program cbmc \
+		apt-get download -q cbmc minisat zlib1g libstdc++6 libgcc-s1 libc6 <<-'SCRIPT'
 		exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries:$here/usr/lib" "$here/usr/bin/cbmc" "$@"
 	SCRIPT
-	chmod 755 "$work/tree/cbmc"
-	mv "$work/tree" "$emulator"
-	rm -rf "$work"
 }
 
 if [ "$package" = cbmc ]; then
 	lab_locked fetch fetch_cbmc
-	echo "$emulator/cbmc"
+	echo "$program/cbmc"
 elif [ "$package" = qemu-system-x86 ]; then
 	lab_locked fetch fetch_qemu
-	echo "$emulator/qemu"
+	echo "$program/qemu"
 else
 	lab_locked fetch fetch_kernel "$1"
 	echo "$kernel"
