@@ -4,6 +4,7 @@
 # in the lab, with the programs, their libraries and the kernels in memory.
 #   tools/bench_boot.sh RELEASE_BUILD_DIR [ARGUMENT OF bench_boot.py...]
 # BENCH_KERNELS: some of debian12-cloud, debian12-generic, debian13-cloud, debian13-generic (default: all)
+# BENCH_ENTRY_ONLY=1: on this machine's own KVM, even if it does not run guests, exec to the first ioctl(KVM_RUN) only
 set -eu
 build=$(cd "$1" && pwd)
 shift
@@ -15,8 +16,8 @@ cp "$build/alioth" "$data/alioth"
 tools/lab/guest_initramfs.sh "$data/initramfs"
 
 bench() {
-	if "$data/alioth" check >/dev/null 2>&1; then
-		"$@"
+	if [ -n "${BENCH_ENTRY_ONLY:-}" ] || "$data/alioth" check >/dev/null 2>&1; then
+		"$@" ${BENCH_ENTRY_ONLY:+--entry-only}
 	else
 		tools/lab/lab run --timeout 3000 -- tools/lab/in_ram.sh "$data" /usr/bin/qemu-system-x86_64 /usr/share/qemu /usr/share/seabios -- "$@"
 	fi

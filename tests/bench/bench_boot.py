@@ -7,6 +7,9 @@ Figures, each the median of all runs:
   init    exec to the line that the guest's /init prints first (us)
   private private memory besides guest RAM when that line is printed (KiB), from smaps
 
+With --entry-only the guest need not run: the first ioctl(KVM_RUN) counts as entry, and nothing else is measured. Warm cache and
+QEMU are left out.
+
 Needs root, tracefs and QEMU.
 """
 import argparse
@@ -24,6 +27,9 @@ import time
 TRACEFS = "/sys/kernel/tracing"
 MARKER = b"alioth guest ready"
 RAM_MIB = 128
+# The event that is the first entry: (folder of the event, what its trace line is called, filter).
+KVM_ENTRY = ("kvm/kvm_entry", "kvm_entry", "")
+IOCTL_KVM_RUN = ("syscalls/sys_enter_ioctl", "sys_ioctl", "cmd == 0xae80")
 
 
 def trace_write(name, text):
@@ -31,31 +37,34 @@ def trace_write(name, text):
         f.write(text)
 
 
-def trace_setup():
+def trace_setup(event):
     if not os.path.isdir(f"{TRACEFS}/events"):
         subprocess.run(["mount", "-t", "tracefs", "none", TRACEFS], check=True)
     trace_write("trace_clock", "mono")
     trace_write("buffer_size_kb", "512")
-    for event in ("sched/sched_process_exec", "kvm/kvm_entry"):
-        trace_write(f"events/{event}/enable", "1")
+    if event[2]:
+        trace_write(f"events/{event[0]}/filter", event[2])
+    for name in ("sched/sched_process_exec", event[0]):
+        trace_write(f"events/{name}/enable", "1")
 
 
-def trace_arm():
-    """Empties the buffer; the first kvm_entry ends the trace, so that tracing costs nothing later."""
+def trace_arm(event):
+    """Empties the buffer; the first entry ends the trace, so that tracing costs nothing later."""
+    trigger = "traceoff:1" + (f" if {event[2]}" if event[2] else "")
     trace_write("tracing_on", "0")
     trace_write("trace", "")
     try:
-        trace_write("events/kvm/kvm_entry/trigger", "!traceoff:1")
+        trace_write(f"events/{event[0]}/trigger", "!" + trigger)
     except OSError:
         pass
-    trace_write("events/kvm/kvm_entry/trigger", "traceoff:1")
+    trace_write(f"events/{event[0]}/trigger", trigger)
     trace_write("tracing_on", "1")
 
 
-def trace_read(program):
-    """Times in seconds of the program's exec and of the first kvm_entry after it."""
+def trace_read(program, event):
+    """Times in seconds of the program's exec and of the first entry after it."""
     start = entry = None
-    line_re = re.compile(r"\s(\d+\.\d+): (\w+): (.*)")
+    line_re = re.compile(r"\s(\d+\.\d+): (\w+)(?:: |\()(.*)")
     with open(f"{TRACEFS}/trace", encoding="utf-8", errors="replace") as f:
         for line in f:
             m = line_re.search(line)
@@ -63,7 +72,7 @@ def trace_read(program):
                 continue
             if m.group(2) == "sched_process_exec" and f"filename={program} " in m.group(3) + " ":
                 start = float(m.group(1))
-            elif m.group(2) == "kvm_entry" and start is not None and entry is None:
+            elif m.group(2) == event[1] and start is not None and entry is None:
                 entry = float(m.group(1))
     return start, entry
 
@@ -111,8 +120,8 @@ def stop(process):
     process.wait()
 
 
-def run_once(argv, wait_for_init, timeout):
-    trace_arm()
+def run_once(argv, wait_for_init, timeout, event):
+    trace_arm(event)
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT)
     result = {}
@@ -131,15 +140,15 @@ def run_once(argv, wait_for_init, timeout):
                 result["private"] = private_kib(process.pid)
                 break
         while not wait_for_init:
-            start, entry = trace_read(argv[0])
+            start, entry = trace_read(argv[0], event)
             if entry is not None or time.monotonic() > deadline:
                 break
             time.sleep(0.01)
     finally:
         stop(process)
-    start, entry = trace_read(argv[0])
+    start, entry = trace_read(argv[0], event)
     if start is None or entry is None:
-        raise RuntimeError(f"{argv[0]}: no exec or kvm_entry in the trace")
+        raise RuntimeError(f"{argv[0]}: no exec or {event[1]} in the trace")
     figures = {"entry": (entry - start) * 1e6}
     if wait_for_init:
         figures["init"] = (result["init"] - start) * 1e6
@@ -147,11 +156,11 @@ def run_once(argv, wait_for_init, timeout):
     return figures
 
 
-def run_tried(name, argv, wait_for_init, timeout):
+def run_tried(name, argv, wait_for_init, timeout, event):
     """The emulated host is not perfect: a run that never reaches /init is made again, and said to be."""
     for attempt in range(3):
         try:
-            return run_once(argv, wait_for_init, timeout)
+            return run_once(argv, wait_for_init, timeout, event)
         except RuntimeError as error:
             print(f"# {name}: attempt {attempt + 1} failed: {error}", file=sys.stderr, flush=True)
     raise SystemExit(f"{name}: three attempts failed")
@@ -183,6 +192,8 @@ def contenders(args, cache):
         table["alioth vmlinux"] = (alioth(args, args.vmlinux, []), True, None)
     for cpus in args.cpus:
         table[f"alioth vmlinux, {cpus} vCPUs"] = (alioth(args, args.vmlinux, [], cpus), True, None)
+    if args.entry_only:
+        return {name: (argv, False, None) for name, (argv, _, _) in table.items()}
     table["alioth bzImage, warm cache"] = (alioth(args, args.kernel, warm), True, None)
     table["alioth bzImage, cold cache"] = (alioth(args, args.kernel, cold), True, empty_cache)
     table["alioth bzImage, no cache"] = (alioth(args, args.kernel, []), True, None)
@@ -216,10 +227,12 @@ def main():
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--timeout", type=float, default=60)
     parser.add_argument("--no-qemu", action="store_true")
+    parser.add_argument("--entry-only", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
 
-    trace_setup()
+    event = IOCTL_KVM_RUN if args.entry_only else KVM_ENTRY
+    trace_setup(event)
     cache = tempfile.mkdtemp(prefix="alioth-bench-")
     os.mkdir(cache + "-warm", 0o700)
     table = contenders(args, cache)
@@ -228,7 +241,7 @@ def main():
         for name, (argv, init, before) in table.items():
             if before:
                 before()
-            figures = run_tried(name, argv, init, args.timeout)
+            figures = run_tried(name, argv, init, args.timeout, event)
             if i:  # the first round warms the page cache and the kernel cache
                 results[name].append(figures)
             print(f"# round {i}: {name}: {figures}", file=sys.stderr, flush=True)
