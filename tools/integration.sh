@@ -20,6 +20,8 @@ done
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch.sh debian12-cloud)" \
 	virtio_pci virtio_blk virtio_net virtio-rng pvpanic-pci
+tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-programs" "$ALIOTH_DATA/initramfs-modules" \
+	"$build/tests/integration/programs/disk_writer"
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
 
 files=

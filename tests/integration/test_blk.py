@@ -146,24 +146,3 @@ def test_ext4_root_on_qcow2(base, disk, tmp_path, how):
     assert listing.stdout == b"written\n"
     with open(disk, "rb") as f:
         assert f.read() == before
-
-
-@needs_qemu_img
-@pytest.mark.parametrize("kind", ["raw", "qcow2"])
-def test_what_was_flushed_outlives_a_killed_monitor(base, tmp_path, kind):
-    path, raw = str(tmp_path / "disk"), str(tmp_path / "raw")
-    qemu_img("create", "-q", "-f", kind, path, "16M")
-    command = ("i=0; while :; do i=$((i- -1)); echo mark$i | dd of=/dev/vda bs=64k seek=$i conv=sync,fsync,notrunc "
-               "2>/dev/null; echo done$i; done")
-    with VM(*guest(base, f"path={path},format={kind}", command)) as vm:
-        vm.expect("done25\r?\n")
-        vm.process.kill()
-        vm.process.wait()
-    if kind == "qcow2":
-        check = subprocess.run(["qemu-img", "check", "-q", "-f", "qcow2", path], check=False, capture_output=True, text=True)
-        assert check.returncode in (0, 3), check.stdout  # 3: clusters that nobody uses, and no error
-    qemu_img("convert", "-f", kind, "-O", "raw", path, raw)
-    with open(raw, "rb") as f:
-        for i in range(1, 26):
-            f.seek(i * 65536)
-            assert f.read(16).startswith(b"mark%d\n" % i)
