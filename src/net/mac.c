@@ -36,18 +36,19 @@ static uint64_t mac_hash_socket(uint64_t hash, int fd)
 	return fstat(fd, &st) ? hash : hash_add(hash, &st.st_ino, sizeof(st.st_ino));
 }
 
-void net_mac_generate(const struct net_tap *tap, unsigned int index, uint8_t ret_mac[NET_ADDRESS])
+void net_mac_generate(
+	const struct net_backend *backend, unsigned int index, uint8_t ret_mac[NET_ADDRESS])
 {
 	uint64_t hash = HASH_START;
 	uint8_t raw[8];
 
-	if (tap->has_address) {
-		memcpy(ret_mac, tap->address, NET_ADDRESS);
+	if (backend->has_address) {
+		memcpy(ret_mac, backend->address, NET_ADDRESS);
 		return;
 	}
 	hash = mac_hash_host(hash);
-	hash = tap->is_socket ? mac_hash_socket(hash, tap->fds[0])
-			      : hash_add(hash, tap->name, strlen(tap->name) + 1);
+	hash = *backend->name ? hash_add(hash, backend->name, strlen(backend->name) + 1)
+			      : mac_hash_socket(hash, backend->fds[0]);
 	store_le32(raw, index);
 	hash = hash_add(hash, raw, 4);
 	/* The high bits depend on all that went in. */

@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TAP, macvtap and ipvtap interfaces (Documentation/networking/tuntap.rst), and sockets.
+ * TAP, macvtap and ipvtap interfaces (Documentation/networking/tuntap.rst).
  */
 #include "net/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "net/socket.h"
 #include "sys/tun.h"
 
 #define TUN_MAJOR       10
 #define TUN_MINOR       200
-#define TAP_DRAIN_MAX   4096 /* packets of a queue; an interface's queue has 1000 */
 
 #define TAP_OFFLOAD_USO (NET_OFFLOAD_USO4 | NET_OFFLOAD_USO6)
 #define TAP_OFFLOAD_TSO (NET_OFFLOAD_CSUM | NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6 | NET_OFFLOAD_ECN)
@@ -34,71 +32,44 @@ static_assert(NET_FILTER_MAX + 2 == SYS_TUN_FILTER_MAX, "filter");
 
 /* ---- Data ---- */
 
-ssize_t net_tap_receive(struct net_tap *tap, unsigned int queue, const struct iovec *iov, int n)
+/* An interface that is gone says so for ever. */
+static int tap_error(void)
+{
+	return errno == EBADFD || errno == ENXIO ? -ENODEV : -errno;
+}
+
+static ssize_t tap_receive(
+	struct net_backend *tap, unsigned int queue, const struct iovec *iov, int n)
 {
 	ssize_t got;
 
 	do
 		got = readv(tap->fds[queue], iov, n);
 	while (got < 0 && errno == EINTR);
-	return got < 0 ? -errno : got;
+	return got < 0 ? tap_error() : got;
 }
 
-int net_tap_send(struct net_tap *tap, unsigned int queue, const struct iovec *iov, int n)
+static int tap_send(struct net_backend *tap, unsigned int queue, struct iovec *iov, int n)
 {
-	const struct msghdr msg = {
-		.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n};
 	ssize_t sent;
 
-	do {
-		/* A socket whose other end is closed must not end us with SIGPIPE. */
-		sent = tap->is_socket ? sendmsg(tap->fds[queue], &msg, MSG_NOSIGNAL)
-				      : writev(tap->fds[queue], iov, n);
-	} while (sent < 0 && errno == EINTR);
-	return sent < 0 ? -errno : 0;
-}
-
-bool net_tap_is_gone(int error)
-{
-	return error == -EBADFD || error == -ENODEV || error == -ENXIO;
-}
-
-bool net_tap_take_error(struct net_tap *tap, unsigned int queue)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	return tap->is_socket && !getsockopt(tap->fds[queue], SOL_SOCKET, SO_ERROR, &error, &len) &&
-	       error;
-}
-
-void net_tap_drain(struct net_tap *tap)
-{
-	char byte[NET_HEADER];
-	struct iovec iov = {.iov_base = byte, .iov_len = sizeof(byte)};
-
-	for (unsigned int q = 0; q < tap->n_queues; q++) {
-		unsigned int left = TAP_DRAIN_MAX;
-
-		while (left-- && net_tap_receive(tap, q, &iov, 1) > 0)
-			continue;
-	}
+	do
+		sent = writev(tap->fds[queue], iov, n);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? tap_error() : 0;
 }
 
 /* ---- Settings ---- */
 
-int net_tap_set_offloads(struct net_tap *tap, unsigned int offloads)
+static int tap_set_offloads(struct net_backend *tap, unsigned int offloads)
 {
-	if (tap->is_socket)
-		return offloads ? -EOPNOTSUPP : 0;
 	return sys_tun_set_offload(tap->fds[0], offloads);
 }
 
-int net_tap_set_queues(struct net_tap *tap, unsigned int n)
+static int tap_set_queues(struct net_backend *tap, unsigned int n)
 {
 	int ret = 0;
 
-	assert(n && n <= tap->n_queues);
 	while (!ret && tap->n_attached != n) {
 		bool more = tap->n_attached < n;
 		unsigned int q = more ? tap->n_attached : tap->n_attached - 1;
@@ -110,14 +81,11 @@ int net_tap_set_queues(struct net_tap *tap, unsigned int n)
 	return ret;
 }
 
-void net_tap_set_filter(struct net_tap *tap, const uint8_t (*addresses)[NET_ADDRESS],
+static void tap_set_filter(struct net_backend *tap, const uint8_t (*addresses)[NET_ADDRESS],
 	unsigned int n, bool all_multicast)
 {
 	struct sys_tun_filter filter = {.flags = all_multicast ? 1 : 0, .count = (uint16_t)n};
 
-	assert(n <= SYS_TUN_FILTER_MAX);
-	if (tap->is_socket)
-		return;
 	if (n)
 		memcpy(filter.addresses, addresses, (size_t)n * NET_ADDRESS);
 	/* A macvtap has none: it gives more than asked for, which is no error (5.1.6.5.1). */
@@ -125,10 +93,16 @@ void net_tap_set_filter(struct net_tap *tap, const uint8_t (*addresses)[NET_ADDR
 		return;
 }
 
+static const struct net_backend_ops tap_ops = {.receive = tap_receive,
+	.send = tap_send,
+	.set_offloads = tap_set_offloads,
+	.set_queues = tap_set_queues,
+	.set_filter = tap_set_filter};
+
 /* ---- Opening ---- */
 
 /* Tries what this kernel takes; leaves none set. */
-static int tap_probe_offloads(struct net_tap *tap)
+static int tap_probe_offloads(struct net_backend *tap)
 {
 	static const unsigned int tries[] = {
 		TAP_OFFLOAD_TSO | NET_OFFLOAD_UFO | TAP_OFFLOAD_USO,
@@ -169,7 +143,7 @@ static struct err *tap_attach_err(int ret, const struct net_tap_options *options
 }
 
 /* One queue of the options' interface. */
-static struct err *tap_open_queue(struct net_tap *tap, const struct net_tap_options *options)
+static struct err *tap_open_queue(struct net_backend *tap, const struct net_tap_options *options)
 {
 	const char *name = options->if_name ? options->if_name : "";
 	unsigned int flags = options->n_queues > 1 ? SYS_TUN_MULTI_QUEUE : 0;
@@ -189,29 +163,8 @@ static struct err *tap_open_queue(struct net_tap *tap, const struct net_tap_opti
 	return ret ? tap_attach_err(ret, options) : NULL;
 }
 
-static struct err *tap_take_fd(struct net_tap *tap, int fd)
-{
-	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	int type;
-	socklen_t len = sizeof(type);
-	int ret;
-
-	if (own < 0)
-		return err_new(errno, "Cannot use the descriptor fd=%d", fd);
-	tap->fds[tap->n_queues++] = own;
-	ret = fd_set_nonblock(own, true);
-	if (ret)
-		return err_new(-ret, "Cannot use the descriptor fd=%d", fd);
-	if (getsockopt(own, SOL_SOCKET, SO_TYPE, &type, &len))
-		return NULL;
-	if (type != SOCK_DGRAM && type != SOCK_SEQPACKET)
-		return err_new(0, "The socket fd=%d does not keep packets apart", fd);
-	tap->is_socket = true;
-	return NULL;
-}
-
 /* The interface behind the descriptors: what it is, what it can. */
-static struct err *tap_inspect(struct net_tap *tap)
+static struct err *tap_inspect(struct net_backend *tap)
 {
 	unsigned int flags;
 	bool is_tap;
@@ -233,39 +186,57 @@ static struct err *tap_inspect(struct net_tap *tap)
 	}
 	tap->n_attached = tap->n_queues;
 	if (!ret)
-		ret = net_tap_set_queues(tap, 1);
+		ret = tap_set_queues(tap, 1);
 	return ret ? err_new(-ret, "Cannot set up the interface \"%s\"", tap->name) : NULL;
 }
 
-struct err *net_tap_open(const struct net_tap_options *options, struct net_tap **ret_tap)
+/* Takes over `fd`, or opens what the options say if it is -1. */
+static struct err *tap_open(
+	const struct net_tap_options *options, int fd, struct net_backend **ret_tap)
 {
-	struct net_tap *tap = new0(struct net_tap);
+	struct net_backend *tap = new0(struct net_backend);
 	struct err *err = NULL;
 
-	assert(options->n_queues && options->n_queues <= NET_QUEUES_MAX);
-	if (!tap)
+	if (!tap) {
+		auto_close_cleanup(&fd);
 		return err_new(ENOMEM, "Cannot open a network interface");
-	tap->n_attached = 1;
-	if (options->fd >= 0)
-		err = tap_take_fd(tap, options->fd);
+	}
+	tap->ops = &tap_ops;
+	tap->is_interface = true;
+	if (fd >= 0)
+		tap->fds[tap->n_queues++] = fd;
 	else
 		for (unsigned int i = 0; !err && i < options->n_queues; i++)
 			err = tap_open_queue(tap, options);
-	if (!err && !tap->is_socket)
+	if (!err)
 		err = tap_inspect(tap);
 	if (err) {
-		net_tap_free(tap);
+		net_backend_free(tap);
 		return err;
 	}
 	*ret_tap = tap;
 	return NULL;
 }
 
-void net_tap_free(struct net_tap *tap)
+/* A descriptor of the caller's. */
+static struct err *tap_open_fd(
+	const struct net_tap_options *options, struct net_backend **ret_backend)
 {
-	if (!tap)
-		return;
-	for (unsigned int i = 0; i < tap->n_queues; i++)
-		auto_close_cleanup(&tap->fds[i]);
-	free(tap);
+	auto_close int own = fcntl(options->fd, F_DUPFD_CLOEXEC, 0);
+	int ret = own < 0 ? -errno : fd_set_nonblock(own, true);
+	struct err *err;
+	int type;
+
+	if (ret)
+		return err_new(-ret, "Cannot use the descriptor fd=%d", options->fd);
+	err = net_socket_type(own, &type) ? net_socket_open(steal_fd(&own), ret_backend)
+					  : tap_open(options, steal_fd(&own), ret_backend);
+	return err_wrap(err, "Cannot use the descriptor fd=%d", options->fd);
+}
+
+struct err *net_tap_open(const struct net_tap_options *options, struct net_backend **ret_backend)
+{
+	assert(options->n_queues && options->n_queues <= NET_QUEUES_MAX);
+	return options->fd >= 0 ? tap_open_fd(options, ret_backend)
+				: tap_open(options, -1, ret_backend);
 }

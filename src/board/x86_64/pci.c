@@ -107,20 +107,20 @@ static struct err *board_add_net(struct board *board, unsigned int index)
 	struct virtio_net_options options = {.mtu = config->mtu, .vhost = vhosts[config->vhost]};
 	struct virtio_dev *dev;
 	char name[32];
-	struct err *err = net_tap_open(&tap, &options.tap);
+	struct err *err = net_tap_open(&tap, &options.backend);
 
 	(void)snprintf(name, sizeof(name), "virtio-net-%u", index);
 	options.name = name;
 	if (err)
 		return err_wrap(err, "Failed to create the network card %s", name);
 	if (!config->mac)
-		net_mac_generate(options.tap, index, options.mac);
+		net_mac_generate(options.backend, index, options.mac);
 	else if (!vm_config_parse_mac(config->mac, options.mac))
 		err = err_new(EINVAL, "Not an address: \"%s\"", config->mac);
 	if (!err)
 		err = virtio_net_create(&options, &dev);
 	if (err) {
-		net_tap_free(options.tap);
+		net_backend_free(options.backend);
 		return err;
 	}
 	board_choose_rings(dev, config->packed);

@@ -41,19 +41,19 @@ static const struct {
 
 static uint64_t net_features(const struct virtio_net_options *options)
 {
-	const struct net_tap *tap = options->tap;
+	const struct net_backend *backend = options->backend;
 	uint64_t features = NET_F_MAC | NET_F_STATUS | NET_F_MRG_RXBUF | NET_F_CTRL_VQ |
 			    NET_F_CTRL_RX | NET_F_CTRL_VLAN | NET_F_CTRL_MAC_ADDR |
 			    NET_F_GUEST_ANNOUNCE | VIRTIO_F_IN_ORDER;
 
 	if (options->mtu)
 		features |= NET_F_MTU;
-	if (tap->n_queues > 1)
+	if (backend->n_queues > 1)
 		features |= NET_F_MQ;
-	if (tap->offloads)
+	if (backend->offloads)
 		features |= NET_F_CTRL_GUEST_OFFLOADS;
 	for (unsigned int i = 0; i < ARRAY_SIZE(net_offloads); i++) {
-		if (tap->offloads & net_offloads[i].offload)
+		if (backend->offloads & net_offloads[i].offload)
 			features |= net_offloads[i].guest | net_offloads[i].host;
 	}
 	return features;
@@ -68,7 +68,7 @@ int net_set_offloads(struct virtio_net *net, uint64_t features)
 		if (features & net_offloads[i].guest)
 			offloads |= net_offloads[i].offload;
 	}
-	return net_tap_set_offloads(net->tap, offloads & net->tap->offloads);
+	return net_backend_set_offloads(net->backend, offloads & net->backend->offloads);
 }
 
 /* ---- The tap in the loop ---- */
@@ -110,15 +110,15 @@ static void net_tap_ready(struct loop_fd *source, uint32_t events)
 	if (events & EPOLLIN)
 		net_rx_run(pair);
 	else if (events & EPOLLHUP ||
-		 (events & EPOLLERR && !net_tap_take_error(pair->net->tap, pair->index)))
+		 (events & EPOLLERR && !net_backend_take_error(pair->net->backend, pair->index)))
 		net_link_lost(pair->net);
 }
 
 int net_set_pairs(struct virtio_net *net, unsigned int n)
 {
-	int ret = net_tap_set_queues(net->tap, n);
+	int ret = net_backend_set_queues(net->backend, n);
 
-	net->active_pairs = MIN(n, net->tap->n_attached);
+	net->active_pairs = MIN(n, net->backend->n_attached);
 	for (unsigned int i = 0; i < net->n_pairs; i++)
 		net_pair_poll(&net->pairs[i], i < net->active_pairs);
 	return ret;
@@ -155,7 +155,8 @@ void net_link_lost(struct virtio_net *net)
 	if (net->lost)
 		return;
 	net->lost = true;
-	log_warn("%s: the interface \"%s\" is gone; the link is down", net->name, net->tap->name);
+	log_warn("%s: the interface \"%s\" is gone; the link is down", net->name,
+		net->backend->name);
 	for (unsigned int i = 0; i < net->n_pairs; i++) {
 		loop_remove(&net->pairs[i].tap);
 		/* What waits for room in the tap need not wait any more. */
@@ -201,7 +202,7 @@ static void net_activate(struct virtio_dev *dev)
 	/* What was not to be had, the host does itself; 5.1.5: one pair at first. */
 	if (net_set_offloads(net, dev->negotiated) || net_set_pairs(net, 1))
 		log_guest(&dev->limit, "%s: cannot set up the interface \"%s\"", net->name,
-			net->tap->name);
+			net->backend->name);
 }
 
 static void net_deactivate(struct virtio_dev *dev)
@@ -215,9 +216,9 @@ static void net_deactivate(struct virtio_dev *dev)
 	atomic_fetch_and(&net->status, (uint16_t)~NET_S_ANNOUNCE);
 	/* The next driver may not know what this one allowed. On a dead interface all this fails.
 	 */
-	if (net_tap_set_queues(net->tap, 1) || net_set_offloads(net, 0))
+	if (net_backend_set_queues(net->backend, 1) || net_set_offloads(net, 0))
 		return;
-	net_tap_drain(net->tap);
+	net_backend_drain(net->backend);
 }
 
 /* After a pause the network may have forgotten where the guest is: it tells (5.1.6.5.4). */
@@ -253,7 +254,7 @@ static void net_free(struct virtio_dev *dev)
 	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
 
 	net_kernel_close(net);
-	net_tap_free(net->tap);
+	net_backend_free(net->backend);
 	free(net);
 }
 
@@ -271,7 +272,7 @@ static void net_init_pairs(struct virtio_net *net)
 
 		pair->net = net;
 		pair->index = i;
-		pair->tap.fd = net->tap->fds[i];
+		pair->tap.fd = net->backend->fds[i];
 		pair->tap.ready = net_tap_ready;
 		pair->vhost.fd = -1;
 	}
@@ -302,13 +303,13 @@ static void net_limit_features(struct virtio_net *net)
 
 struct err *virtio_net_create(const struct virtio_net_options *options, struct virtio_dev **ret_dev)
 {
-	unsigned int n = options->tap->n_queues;
+	unsigned int n = options->backend->n_queues;
 	struct virtio_net *net = calloc(1, sizeof(*net) + n * sizeof(net->pairs[0]));
 	struct err *err;
 
 	if (!net)
 		return err_new(ENOMEM, "Cannot create a network device");
-	net->tap = options->tap;
+	net->backend = options->backend;
 	net->n_pairs = n;
 	net->mtu = options->mtu;
 	net->status = NET_S_LINK_UP;

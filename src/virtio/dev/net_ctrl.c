@@ -46,7 +46,7 @@ static void ctrl_apply_filter(struct virtio_net *net)
 	unsigned int n = 0;
 
 	if (!filter->has_table || filter->is_full || filter->promiscuous) {
-		net_tap_set_filter(net->tap, NULL, 0, false);
+		net_backend_set_filter(net->backend, NULL, 0, false);
 		return;
 	}
 	/* The unicast ones first, as those must be among the exact ones. */
@@ -57,7 +57,7 @@ static void ctrl_apply_filter(struct virtio_net *net)
 	memcpy(list[n], filter->table + filter->n_unicast,
 		(size_t)filter->n_multicast * NET_ADDRESS);
 	n += filter->n_multicast;
-	net_tap_set_filter(net->tap, list, n, filter->all_multicast);
+	net_backend_set_filter(net->backend, list, n, filter->all_multicast);
 }
 
 void net_ctrl_reset(struct virtio_net *net)

@@ -127,7 +127,7 @@ struct net_filter {
 
 struct virtio_net {
 	struct virtio_dev dev;
-	struct net_tap *tap;
+	struct net_backend *backend;
 	char name[32];
 	uint8_t first_mac[NET_ADDRESS]; /* after a reset */
 	uint16_t mtu;

@@ -181,12 +181,10 @@ static int rx_packet(struct net_pair *pair)
 
 	pieces[pair->n_pieces] =
 		(struct iovec){.iov_base = pair->spill, .iov_len = sizeof(pair->spill)};
-	got = net_tap_receive(pair->net->tap, pair->index, pieces, (int)pair->n_pieces + 1);
+	got = net_backend_receive(pair->net->backend, pair->index, pieces, (int)pair->n_pieces + 1);
 	if (got < 0)
 		return (int)got;
 	pair->errors = 0;
-	if (!got)
-		return -ENODEV; /* the end of a socket */
 	if ((uint64_t)got < NET_HEADER + NET_FRAME_MIN) {
 		net_drop(pair->net, "receive", "a packet without a whole header");
 		return 0;
@@ -215,7 +213,7 @@ static int rx_step(struct net_pair *pair)
 	if (!ret || ret == -EAGAIN)
 		return ret;
 	/* An interface that is gone says so for ever; another error may be a packet's. */
-	if (net_tap_is_gone(ret) || ++pair->errors == RX_ERRORS_MAX) {
+	if (ret == -ENODEV || ++pair->errors == RX_ERRORS_MAX) {
 		net_link_lost(pair->net);
 		return -EAGAIN;
 	}

@@ -94,10 +94,10 @@ static bool tx_send(struct net_pair *pair)
 	/* To nowhere: the driver knows of the link. */
 	if (net->lost)
 		return true;
-	ret = net_tap_send(net->tap, pair->index, pair->tx_pieces, (int)pair->tx_n);
+	ret = net_backend_send(net->backend, pair->index, pair->tx_pieces, (int)pair->tx_n);
 	if (ret == -EAGAIN)
 		return false;
-	if (net_tap_is_gone(ret))
+	if (ret == -ENODEV)
 		net_link_lost(net);
 	if (ret)
 		net_drop(net, "send", err_strerror(-ret));

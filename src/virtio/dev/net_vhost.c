@@ -123,8 +123,8 @@ void net_kernel_start(struct net_pair *pair)
 	for (unsigned int i = 0; ret >= 0 && i < 2; i++)
 		ret = vhost_ring(pair, i, &rings[i]);
 	if (ret >= 0)
-		ret = net_vhost_start(&pair->vhost, net->tap->fds[pair->index], net->dev.negotiated,
-			regions, vhost_regions(&net->dev, regions), rings);
+		ret = net_vhost_start(&pair->vhost, net->backend->fds[pair->index],
+			net->dev.negotiated, regions, vhost_regions(&net->dev, regions), rings);
 	if (ret >= 0)
 		return;
 	vhost_remove_calls(pair);
@@ -143,8 +143,8 @@ struct err *net_kernel_open(struct virtio_net *net)
 {
 	struct err *err = NULL;
 
-	if (net->tap->is_socket)
-		return err_new(0, "vhost needs a TAP, not a socket");
+	if (!net->backend->is_interface)
+		return err_new(0, "vhost needs an interface of the host");
 	for (unsigned int i = 0; !err && i < net->n_pairs; i++)
 		err = net_vhost_open(&net->pairs[i].vhost);
 	if (err) {

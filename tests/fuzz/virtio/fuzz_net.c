@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/endian.h"
+#include "net/tap.h"
 #include "virtio/dev/net.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -117,7 +118,7 @@ static void netf_create(void)
 		abort();
 	tap.fd = fds[0];
 	fuzz.peer = fds[1];
-	err_free(net_tap_open(&tap, &options.tap));
+	err_free(net_tap_open(&tap, &options.backend));
 	close(fds[0]);
 	err_free(ram_create(&anon, &fuzz.ram));
 	err_free(ram_add(fuzz.ram, 0, NETF_RAM / 2, "low"));

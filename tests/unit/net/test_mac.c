@@ -9,7 +9,7 @@
 
 static void generate(const char *interface, unsigned int index, uint8_t mac[NET_ADDRESS])
 {
-	struct net_tap tap = {0};
+	struct net_backend tap = {0};
 
 	strncpy(tap.name, interface, sizeof(tap.name) - 1);
 	net_mac_generate(&tap, index, mac);
@@ -43,7 +43,7 @@ static void test_interfaces_and_cards_have_different_addresses(void **state)
 
 static void test_a_macvtap_keeps_its_own(void **state)
 {
-	struct net_tap tap = {.has_address = true, .address = {2, 3, 4, 5, 6, 7}};
+	struct net_backend tap = {.has_address = true, .address = {2, 3, 4, 5, 6, 7}};
 	uint8_t mac[NET_ADDRESS];
 
 	net_mac_generate(&tap, 3, mac);
@@ -57,7 +57,7 @@ static void test_both_ends_of_a_pair_of_sockets_differ(void **state)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
 	for (int i = 0; i < 2; i++) {
-		struct net_tap tap = {.is_socket = true, .fds = {fds[i]}};
+		struct net_backend tap = {.fds = {fds[i]}};
 
 		net_mac_generate(&tap, 0, macs[i]);
 		close(fds[i]);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "net/tap.h"
 #include "virtio/dev/net_internal.h"
 
 #define NET_RING_SIZE 64
@@ -138,7 +139,7 @@ static inline int fixture_setup(void **state)
 	log_bind(f.log);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
 	tap.fd = fds[0];
-	assert_ok(net_tap_open(&tap, &options.tap));
+	assert_ok(net_tap_open(&tap, &options.backend));
 	close(fds[0]);
 	f.peer = fds[1];
 	assert_ok(virtio_net_create(&options, &f.dev));
