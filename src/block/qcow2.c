@@ -115,14 +115,17 @@ static struct err *qcow2_check_header(struct qcow2 *q, const uint8_t *h, const c
 	return err ? err : qcow2_check_tables(q, h, path);
 }
 
-/* What other programs keep in step with the content (bitmaps) they must not trust any more. */
+/* What other programs keep in step with the content (bitmaps) they must not trust any more; stable
+ * before the content changes. */
 static int qcow2_clear_autoclear(struct qcow2 *q, const uint8_t *h)
 {
 	static const uint8_t none[8] = {0};
+	int ret;
 
 	if (q->version < 3 || q->image.facts.readonly || !load_be64(h + QCOW2_AUTOCLEAR))
 		return 0;
-	return qcow2_write(q, QCOW2_AUTOCLEAR, none, sizeof(none));
+	ret = qcow2_write(q, QCOW2_AUTOCLEAR, none, sizeof(none));
+	return ret ? ret : qcow2_sync(q);
 }
 
 static struct err *qcow2_load(struct qcow2 *q, const char *path)

@@ -596,6 +596,26 @@ static void test_a_table_of_counts_that_grows(void **state)
 	forget_image(t);
 }
 
+/* Programs that keep something in step with the content (bitmaps) must see that it changed. */
+static void test_autoclear_bits_go_before_anything_is_written(void **state)
+{
+	struct crash *t = *state;
+	struct guest_op op = {.kind = GUEST_WRITE, .n = 1};
+
+	if (!have_qemu_img())
+		skip();
+	assert_int_equal(sh("qemu-img create -q -f qcow2 %s %u", t->image, DISK), 0);
+	recorder_load(&t->file, t->image);
+	store_be64(t->file.file + 88, 1);
+	recorder_settle(&t->file);
+	open_image(t);
+	run_op(t, &op, FIRST_DATA);
+	assert_true(t->file.n > 2);
+	assert_int_equal(load_be64(t->file.file + 88), 0);
+	assert_int_equal(t->file.ops[0].at, 88);
+	assert_true(t->file.ops[1].flush);
+}
+
 #define CRASH_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -607,6 +627,7 @@ int main(void)
 		CRASH_TEST(test_images_over_a_backing_one),
 		CRASH_TEST(test_storage_that_fails),
 		CRASH_TEST(test_a_table_of_counts_that_grows),
+		CRASH_TEST(test_autoclear_bits_go_before_anything_is_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
