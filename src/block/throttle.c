@@ -1,30 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The throttle layer: one token bucket for requests and one for bytes, requests in their order.
- *
- * A bucket is kept as the time at which all that passed is paid for: a request passes while that is
- * less than the burst away, and moves it by what it costs. So there is nothing to refill, and what
- * a timer comes late is not lost.
+ * The throttle layer: one rate limit for requests and one for bytes, requests in their order.
  */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/rate_limit.h"
 #include "block/layer.h"
 #include "block/layers.h"
 
-#define THROTTLE_SECOND 1000000000ull
-#define THROTTLE_BURST  (THROTTLE_SECOND / 10)
-#define THROTTLE_MAX    3600000000000ull /* the cost of one request */
-
-struct throttle_bucket {
-	uint64_t rate;    /* units a second; 0: no limit */
-	uint64_t paid_ns; /* on CLOCK_MONOTONIC */
-};
-
 struct block_throttle {
 	struct block_layer layer;
-	struct throttle_bucket requests, bytes;
+	struct rate_limit requests, bytes;
 	struct block_fifo held;
 	struct loop *loop;
 	struct loop_timer timer;
@@ -35,22 +23,6 @@ static struct block_throttle *throttle_of(struct block_dev *dev)
 	return container_of(dev, struct block_throttle, layer.base);
 }
 
-/* Nanoseconds until something may pass. */
-static uint64_t throttle_wait(const struct throttle_bucket *b, uint64_t now)
-{
-	return b->rate && b->paid_ns > now + THROTTLE_BURST ? b->paid_ns - now - THROTTLE_BURST : 0;
-}
-
-static void throttle_charge(struct throttle_bucket *b, uint64_t now, uint64_t units)
-{
-	unsigned __int128 cost;
-
-	if (!b->rate)
-		return;
-	cost = (unsigned __int128)units * THROTTLE_SECOND / b->rate;
-	b->paid_ns = MAX(b->paid_ns, now) + (cost > THROTTLE_MAX ? THROTTLE_MAX : (uint64_t)cost);
-}
-
 static void throttle_kick(struct block_dev *dev)
 {
 	struct block_throttle *t = throttle_of(dev);
@@ -58,7 +30,7 @@ static void throttle_kick(struct block_dev *dev)
 
 	while (t->held.first && block_may_begin(dev)) {
 		uint64_t wait =
-			MAX(throttle_wait(&t->requests, now), throttle_wait(&t->bytes, now));
+			MAX(rate_limit_wait(&t->requests, now), rate_limit_wait(&t->bytes, now));
 		struct block_request *r;
 
 		if (wait) {
@@ -66,9 +38,9 @@ static void throttle_kick(struct block_dev *dev)
 			break;
 		}
 		r = block_fifo_take(&t->held);
-		throttle_charge(&t->requests, now, 1);
+		rate_limit_charge(&t->requests, now, 1);
 		if (r->op == BLOCK_READ || r->op == BLOCK_WRITE)
-			throttle_charge(&t->bytes, now, r->len);
+			rate_limit_charge(&t->bytes, now, r->len);
 		block_layer_submit(dev, r);
 	}
 	block_layer_kick(dev);
