@@ -60,6 +60,14 @@ const char *cli_args_value(struct cli_args *args, const struct cli_option *optio
 	return args->argv[args->next++];
 }
 
+const char *cli_args_optional_value(struct cli_args *args, const struct cli_option *option)
+{
+	const char *word = cli_args_rest(args);
+
+	return option->value || !word || word[0] == '-' ? option->value
+							: cli_args_value(args, option);
+}
+
 const char *cli_args_rest(const struct cli_args *args)
 {
 	return args->next < args->argc ? args->argv[args->next] : NULL;

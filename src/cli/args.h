@@ -26,5 +26,7 @@ struct cli_option {
 bool cli_args_next(struct cli_args *args, struct cli_option *ret_option);
 /* The option's value: the joined one, or else the next word, which is taken; NULL at the end. */
 const char *cli_args_value(struct cli_args *args, const struct cli_option *option);
+/* The same of an option that may come without: the next word unless it is an option. */
+const char *cli_args_optional_value(struct cli_args *args, const struct cli_option *option);
 /* The word where cli_args_next() stopped; NULL at the end. */
 const char *cli_args_rest(const struct cli_args *args);

@@ -51,8 +51,10 @@ static int boot_parse_pass(struct boot_args *args, bool objects)
 			args->help = true;
 			return CLI_OK;
 		}
-		if (field && field->kind != CONFIG_BOOL)
+		if (field && !config_is_switch(field))
 			value = cli_args_value(&words, &option);
+		else if (field && field->kind != CONFIG_BOOL)
+			value = cli_args_optional_value(&words, &option);
 		if (field && (field->kind == CONFIG_OBJECT) != objects)
 			continue;
 		error = alioth_spec_set(args->spec, option.name, value);

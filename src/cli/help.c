@@ -26,8 +26,9 @@ static void help_option_names(const struct config_field *f, struct strbuf *out)
 	else
 		strbuf_printf(out, "      --%s", f->name);
 	if (f->kind != CONFIG_BOOL) {
-		strbuf_puts(out, " ");
+		strbuf_puts(out, f->given_offset ? " [" : " ");
 		config_describe_type(f, out);
+		strbuf_puts(out, f->given_offset ? "]" : "");
 	}
 	if (f->kind == CONFIG_LIST || f->kind == CONFIG_OBJECT)
 		strbuf_puts(out, " (may be repeated)");

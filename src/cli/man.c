@@ -103,8 +103,9 @@ static void man_options(const struct config_struct *schema, struct strbuf *out)
 		man_text(f->name, out);
 		strbuf_puts(out, "\\fR");
 		if (f->kind != CONFIG_BOOL) {
-			strbuf_puts(out, " ");
+			strbuf_puts(out, f->given_offset ? " [" : " ");
 			man_type(f, out);
+			strbuf_puts(out, f->given_offset ? "]" : "");
 		}
 		strbuf_puts(out, "\n");
 		man_help(f, "--", out);

@@ -25,6 +25,17 @@ const struct config_field *config_find(
 	return NULL;
 }
 
+void config_set_given(const struct config_field *field, bool given, void *object)
+{
+	if (field->given_offset)
+		*(bool *)(void *)((char *)object + field->given_offset) = given;
+}
+
+bool config_is_switch(const struct config_field *field)
+{
+	return field->kind == CONFIG_BOOL || field->given_offset;
+}
+
 int config_find_variant(const struct config_union *variants, const char *name, size_t len)
 {
 	for (int i = 0; variants->variants[i].name; i++) {

@@ -64,6 +64,8 @@ struct config_field {
 	const char *def;                     /* default as text, or NULL for zero */
 	const struct config_choice *choices; /* CONFIG_ENUM; ends with name == NULL */
 	const struct config_struct *fields;  /* CONFIG_STRUCT */
+	size_t given_offset; /* CONFIG_STRUCT: of a bool that tells whether it was given; its value
+				may be left out. 0: none */
 	const struct config_union *variants; /* CONFIG_UNION */
 	const struct config_field *item;     /* CONFIG_LIST: type of the items; offset is 0 */
 	size_t item_size;                    /* CONFIG_LIST */
@@ -109,6 +111,10 @@ void config_deinit(const struct config_struct *schema, void *object);
 /* The field of that name or alias (len characters), or NULL. */
 const struct config_field *config_find(
 	const struct config_struct *schema, const char *name, size_t len);
+/* Notes that a struct with given_offset is there, or is not. */
+void config_set_given(const struct config_field *field, bool given, void *object);
+/* May an option of a command come without a value? */
+bool config_is_switch(const struct config_field *field);
 /* The known name that looks most like `name`, or NULL if none is near. */
 const char *config_nearest(const struct config_struct *schema, const char *name, size_t len);
 

@@ -159,6 +159,9 @@ static struct err *config_json_field(const struct config_field *field, json_t *v
 	case CONFIG_ENUM:
 		return config_json_string(field, value, object);
 	case CONFIG_STRUCT:
+		config_set_given(field, !json_is_false(value), object);
+		if (field->given_offset && json_is_boolean(value))
+			return NULL;
 		return config_json_struct(field->fields, &seen, value, false, slot);
 	case CONFIG_UNION:
 		return config_json_union(field->variants, value, slot);

@@ -153,6 +153,9 @@ static struct err *config_print_field(
 		return config_print_made(
 			json_string(field->choices[*(const int *)slot].name), ret_json);
 	case CONFIG_STRUCT:
+		if (field->given_offset &&
+			!*(const bool *)(const void *)((const char *)object + field->given_offset))
+			return config_print_made(json_false(), ret_json);
 		return config_print_struct(field->fields, slot, ret_json);
 	case CONFIG_UNION:
 		return config_print_union(field->variants, slot, ret_json);

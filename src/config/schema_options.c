@@ -71,6 +71,8 @@ struct err *config_option_set(const struct config_struct *schema, struct config_
 		return err;
 	if (!value && field->kind == CONFIG_BOOL)
 		value = "on";
+	if (!value && field->given_offset)
+		value = "";
 	if (!value)
 		return err_new(0, "--%s needs a value", field->name);
 	return err_wrap(config_option_apply(field, objects, value, object), "Bad value of --%s",

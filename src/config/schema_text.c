@@ -350,6 +350,7 @@ static struct err *config_parse_resolved(struct config_parse *parse,
 	case CONFIG_ENUM:
 		return config_set_enum(field, text.p, text.len, object);
 	case CONFIG_STRUCT:
+		config_set_given(field, true, object);
 		return config_parse_struct(parse, field->fields, text.len ? text : nothing, slot);
 	case CONFIG_UNION:
 		return config_parse_union(parse, field->variants, text, slot);

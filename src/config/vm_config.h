@@ -97,6 +97,11 @@ struct net_config {
 	enum net_vhost_use vhost;
 };
 
+struct entropy_config {
+	bool given;
+	uint64_t rate; /* bytes a second; 0: no limit */
+};
+
 enum kernel_unpack { KERNEL_UNPACK_HOST, KERNEL_UNPACK_GUEST };
 
 struct vm_config {
@@ -109,7 +114,7 @@ struct vm_config {
 	struct memory_config memory;
 	struct console_config console;
 	bool pvpanic;
-	bool entropy;
+	struct entropy_config entropy;
 	struct net_config *net;
 	size_t n_net;
 	struct blk_config *blk;

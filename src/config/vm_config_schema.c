@@ -333,6 +333,15 @@ static const struct config_union net_union = {
 static const struct config_field net_item = {
 	.name = "net", .kind = CONFIG_UNION, .variants = &net_union, .help = "a network card"};
 
+static const struct config_struct entropy_schema = {(const struct config_field[]){
+	{.name = "rate",
+		UINT(struct entropy_config, rate),
+		.def = "1M",
+		.meta = "bytes",
+		.help = "bytes a second at most; 0: no limit"},
+	END,
+}};
+
 static const struct config_choice kernel_unpack_choices[] = {
 	{"host", NULL}, {"guest", NULL}, {NULL, NULL}};
 
@@ -407,7 +416,10 @@ const struct config_struct vm_config_schema = {(const struct config_field[]){
 		.help = "device by which a panicking guest ends the VM"},
 	{.name = "entropy",
 		FIELD(struct vm_config, entropy),
-		.kind = CONFIG_BOOL,
+		.given_offset = offsetof(struct vm_config, entropy.given),
+		.kind = CONFIG_STRUCT,
+		.fields = &entropy_schema,
+		.meta = "spec",
 		.help = "virtio source of random numbers"},
 	{.name = "net",
 		FIELD(struct vm_config, net),

@@ -28,16 +28,24 @@ void virtio_dev_broken(struct virtio_dev *dev, unsigned int q)
 	dev->transport->needs_reset(dev->transport);
 }
 
-/* 0: the queue is empty; 1: there may be more, but it is somebody else's turn; -EINVAL: broken. */
+static bool virtio_dev_may_begin(const struct virtio_dev *dev)
+{
+	return !dev->stalled && !atomic_load(&dev->yield);
+}
+
+/* 0: the queue is empty; 1: there may be more, but not now; -EINVAL: broken. */
 static int virtio_dev_drain(struct virtio_dev *dev, struct virtq *queue, struct virtq_chain *chain,
 	virtio_serve_fn serve, unsigned int *budget)
 {
-	for (; *budget && !atomic_load(&dev->yield); --*budget) {
+	for (; *budget && virtio_dev_may_begin(dev); --*budget) {
 		int ret = virtq_pop(queue, chain);
+		uint32_t written;
 
 		if (ret <= 0)
 			return ret;
-		virtq_push(queue, chain->head, serve(dev, chain));
+		written = serve(dev, chain);
+		if (written != VIRTIO_KEPT)
+			virtq_push(queue, chain->head, written);
 	}
 	return 1;
 }
@@ -56,7 +64,7 @@ void virtio_dev_serve(
 		ret = virtio_dev_drain(dev, queue, chain, serve, &budget);
 		virtio_dev_publish(dev, q);
 	} while (!ret && virtq_enable_notify(queue));
-	if (ret > 0)
+	if (ret > 0 && !dev->stalled)
 		dev->transport->again(dev->transport, q);
 	else if (ret < 0)
 		virtio_dev_broken(dev, q);

@@ -109,6 +109,7 @@ struct virtio_dev {
 	struct log_limit
 		limit;      /* for lines that the guest causes; of the thread that has the device */
 	_Atomic bool yield; /* the transport waits for the thread: begin no further request */
+	bool stalled; /* the model begins none, and looks again by itself; of the device's thread */
 	const struct ram *ram;
 	uint64_t negotiated;
 	struct virtq queues[VIRTIO_QUEUES_MAX];
@@ -119,13 +120,16 @@ void virtio_dev_publish(struct virtio_dev *dev, unsigned int q);
 /* The driver broke queue q: asks for a reset. [loop] */
 void virtio_dev_broken(struct virtio_dev *dev, unsigned int q);
 
-/* Works on one chain, and returns the number of bytes that it wrote to it. */
+/* What a virtio_serve_fn returns for a chain that the model keeps, to push it later. */
+#define VIRTIO_KEPT UINT32_MAX
+
+/* Works on one chain, and returns the number of bytes that it wrote to it, or VIRTIO_KEPT. */
 typedef uint32_t (*virtio_serve_fn)(struct virtio_dev *dev, struct virtq_chain *chain);
 
 /*
- * Serves queue q: takes chains while there are any, hands each to `serve`, which always completes
- * it, publishes, and interrupts as the driver wishes. A driver that adds as fast as we take does
- * not hold the loop: the rest is served when the others had their turn. [loop]
+ * Serves queue q: takes chains while there are any and the model has not stalled, hands each to
+ * `serve`, publishes, and interrupts as the driver wishes. A driver that adds as fast as we take
+ * does not hold the loop: the rest is served when the others had their turn. [loop]
  */
 void virtio_dev_serve(
 	struct virtio_dev *dev, unsigned int q, struct virtq_chain *chain, virtio_serve_fn serve);

@@ -84,8 +84,9 @@ static void board_choose_rings(struct virtio_dev *dev, bool packed)
 
 static struct err *board_add_entropy(struct board *board)
 {
+	const struct virtio_rng_options options = {.rate = board->config->entropy.rate};
 	struct virtio_dev *dev;
-	struct err *err = virtio_rng_create(&dev);
+	struct err *err = virtio_rng_create(&options, &dev);
 
 	return err ? err : board_add_virtio(board, dev);
 }
@@ -196,7 +197,7 @@ struct err *board_create_pci(struct board *board)
 		if (!err)
 			err = board_add_pci(board, dev);
 	}
-	if (!err && board->config->entropy)
+	if (!err && board->config->entropy.given)
 		err = board_add_entropy(board);
 	for (unsigned int i = 0; !err && i < board->config->n_net; i++)
 		err = board_add_net(board, i);

@@ -49,7 +49,7 @@ static void fuzz_devices(struct fuzz_machine *m, bool uring)
 	close(fd);
 	err_free(uring ? block_uring_create(image, "fuzz", &blk.block)
 		       : block_sync_create(image, &blk.block));
-	err_free(virtio_rng_create(&dev));
+	err_free(virtio_rng_create(&(struct virtio_rng_options){0}, &dev));
 	err_free(virtio_pci_create(&options, dev, &m->devs[0]));
 	err_free(virtio_blk_create(&blk, &dev));
 	err_free(virtio_pci_create(&options, dev, &m->devs[1]));

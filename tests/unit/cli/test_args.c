@@ -72,6 +72,25 @@ static void test_value_at_the_end_is_missing(void **state)
 	assert_null(cli_args_value(&args, &option));
 }
 
+static void test_a_value_that_may_be_missing_is_no_option(void **state)
+{
+	struct cli_args args = WORDS(kernel, path, kernel, kernel_joined, k, k_joined, kernel);
+	struct cli_option option;
+	const char *values[] = {"path", NULL, "a=b", NULL, "path", NULL};
+
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		const char *value;
+
+		assert_true(cli_args_next(&args, &option));
+		value = cli_args_optional_value(&args, &option);
+		if (values[i])
+			assert_string_equal(value, values[i]);
+		else
+			assert_null(value);
+	}
+	assert_false(cli_args_next(&args, &option));
+}
+
 static void test_value_may_look_like_an_option(void **state)
 {
 	struct cli_args args = WORDS(k, kernel, path);
@@ -115,6 +134,7 @@ int main(void)
 		cmocka_unit_test(test_long_options),
 		cmocka_unit_test(test_short_options),
 		cmocka_unit_test(test_value_at_the_end_is_missing),
+		cmocka_unit_test(test_a_value_that_may_be_missing_is_no_option),
 		cmocka_unit_test(test_value_may_look_like_an_option),
 		cmocka_unit_test(test_words_that_are_no_options),
 		cmocka_unit_test(test_long_name_is_cut),

@@ -176,6 +176,39 @@ static void test_single_options_come_once(void **state)
 	assert_err(vm_config_set(&f->builder, "entropy", NULL), "--entropy is given twice");
 }
 
+static void test_a_device_may_come_with_keys_or_without(void **state)
+{
+	struct fixture *f = *state;
+	char *json = NULL;
+
+	set(f, "kernel", "k");
+	set(f, "entropy", NULL);
+	assert_ok(vm_config_get_json(&f->builder, &json));
+	assert_non_null(strstr(json, "\"entropy\":{\"rate\":1048576}"));
+	free(json);
+	finish(f);
+	assert_true(f->config.entropy.given);
+	assert_int_equal(f->config.entropy.rate, MIB(1));
+	vm_config_deinit(&f->config);
+	set(f, "kernel", "k");
+	set(f, "entropy", "rate=10k");
+	finish(f);
+	assert_true(f->config.entropy.given);
+	assert_int_equal(f->config.entropy.rate, KIB(10));
+	vm_config_deinit(&f->config);
+	assert_ok(vm_config_set_json(&f->builder, "{\"kernel\": \"k\", \"entropy\": true}"));
+	finish(f);
+	assert_true(f->config.entropy.given);
+	assert_int_equal(f->config.entropy.rate, MIB(1));
+	vm_config_deinit(&f->config);
+	assert_ok(vm_config_set_json(&f->builder, "{\"kernel\": \"k\", \"entropy\": false}"));
+	assert_ok(vm_config_get_json(&f->builder, &json));
+	assert_non_null(strstr(json, "\"entropy\":false"));
+	free(json);
+	finish(f);
+	assert_false(f->config.entropy.given);
+}
+
 static void test_kernel_rules(void **state)
 {
 	struct vm_config_builder none = {0};
@@ -340,6 +373,7 @@ int main(void)
 		TEST(test_everything),
 		TEST(test_legacy_spellings),
 		TEST(test_single_options_come_once),
+		TEST(test_a_device_may_come_with_keys_or_without),
 		TEST(test_kernel_rules),
 		TEST(test_cpu_rules),
 		TEST(test_memory_rules),

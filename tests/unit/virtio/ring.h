@@ -94,6 +94,14 @@ static inline uint32_t ring_take(struct ring *r, uint16_t head)
 	return (uint32_t)ram_get(r->ram, at + 4, 4);
 }
 
+/* The next completion, whichever it is; its length. */
+static inline uint32_t ring_take_any(struct ring *r)
+{
+	uint64_t at = r->used + 4 + 8ull * (r->used_idx++ % r->size);
+
+	return (uint32_t)ram_get(r->ram, at + 4, 4);
+}
+
 /* ---- A device without transport: the queue is up, signals are counted ---- */
 
 #include "virtio/virtio.h"
