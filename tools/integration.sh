@@ -22,6 +22,7 @@ tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch
 	virtio_pci virtio_blk virtio_net virtio-rng pvpanic-pci
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-programs" "$ALIOTH_DATA/initramfs-modules" \
 	"$build/tests/integration/programs/disk_writer"
+tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-fio" "$ALIOTH_DATA/initramfs-modules" fio "$PWD/tests/integration/programs/fio_rounds.sh"
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
 
 files=

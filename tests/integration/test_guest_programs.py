@@ -41,6 +41,17 @@ def test_what_a_hostile_guest_does_harms_only_itself(name, tmp_path):
     assert disk.read_bytes() == b"\x5a" * 65536
 
 
+@pytest.mark.parametrize("requests", [300, pytest.param(70000, marks=pytest.mark.long)])
+def test_a_hostile_driver_of_packed_queues_harms_only_itself(requests, tmp_path):
+    disk = tmp_path / "disk"
+    disk.write_bytes(b"\x5a" * 65536)
+    status, out, err = vm.run("boot", "--kernel", program("hostile_packed"), "-c", f"cpus=2 requests={requests}", "--entropy",
+                              "--blk", f"path={disk}", "--cpu", "count=2", timeout=vm.TIMEOUT + requests / 100)
+    assert "PASS" in out, out + err
+    assert status == 0
+    assert disk.read_bytes() == b"\x5a" * 65536
+
+
 @pytest.mark.parametrize("how", ["jump", "hole", "stack"])
 def test_crashes_end_with_registers_and_a_status(how):
     status, out, err = vm.run("boot", "--kernel", program("crash"), "-c", how)
