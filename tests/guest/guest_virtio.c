@@ -4,11 +4,18 @@
  */
 #include "guest_virtio.h"
 
+#include "arch/x86_64/layout.h"
+
 #define VIRTIO_VENDOR       0x1af4
 #define VIRTIO_ID_BASE      0x1040
 #define VIRTIO_VERSION_1_HI 1u /* bit 32 */
 #define PCI_CAP_VENDOR      0x09
 #define SPINS               (1u << 24)
+
+const uint64_t virtio_nowhere[VIRTIO_N_NOWHERE] = {X86_IOAPIC_BASE, X86_LOCAL_APIC_BASE,
+	X86_ECAM_BASE, X86_PCI_MEM32_BASE, X86_PCI_MEM32_END - 16, X86_RAM_LOW_END - 1,
+	0xffffffffffffffffULL, 0xfffffffffffffff0ULL, 0xfffffffffffff000ULL, 1ULL << 63, 1ULL << 52,
+	(1ULL << 47) - 1, 0xffffffff};
 
 static struct virtio_ring ring_memory __attribute__((aligned(4096)));
 

@@ -64,6 +64,11 @@ struct virtio {
 	volatile struct virtio_ring *ring;
 };
 
+/* Where no ring and no buffer may be: registers, holes, the ends of RAM and of the address space.
+ */
+#define VIRTIO_N_NOWHERE 13
+extern const uint64_t virtio_nowhere[VIRTIO_N_NOWHERE];
+
 /* Finds the first device of this virtio id and its registers; false without one. */
 bool virtio_find(uint16_t id, struct virtio *v);
 /* Resets the device and waits until it is. */

@@ -4,7 +4,6 @@
  * each case the device must work again when it is reset: the harm is the guest's own. With a disk
  * that the guest may not spoil, give it read-only.
  */
-#include "arch/x86_64/layout.h"
 #include "guest_virtio.h"
 
 #define FEATURE_INDIRECT (1ULL << 28)
@@ -13,14 +12,6 @@
 static struct virtio device;
 static uint8_t buffer[4096] __attribute__((aligned(4096)));
 static struct virtio_desc table[64] __attribute__((aligned(16)));
-
-/* Where no ring and no buffer may be: registers, holes, the ends of RAM and of the address space.
- */
-static const uint64_t nowhere[] = {X86_IOAPIC_BASE, X86_LOCAL_APIC_BASE, X86_ECAM_BASE,
-	X86_PCI_MEM32_BASE, X86_PCI_MEM32_END - 16, X86_RAM_LOW_END - 1, 0xffffffffffffffffULL,
-	0xfffffffffffffff0ULL, 0xfffffffffffff000ULL, 1ULL << 63, 1ULL << 52, (1ULL << 47) - 1,
-	0xffffffff};
-#define N_NOWHERE (sizeof(nowhere) / sizeof(nowhere[0]))
 
 static void set(unsigned int i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
 {
@@ -93,11 +84,11 @@ static void bad_buffers(void)
 {
 	static const uint32_t lengths[] = {0, 1, 15, 513, 0x7fffffff, 0xffffffff};
 
-	for (unsigned int i = 0; i < N_NOWHERE; i++) {
+	for (unsigned int i = 0; i < VIRTIO_N_NOWHERE; i++) {
 		for (unsigned int j = 0; j < sizeof(lengths) / sizeof(lengths[0]); j++) {
 			begin(0);
 			set(0, (uint64_t)buffer, 16, VIRTIO_DESC_NEXT, 1);
-			set(1, nowhere[i], lengths[j], VIRTIO_DESC_WRITE, 0);
+			set(1, virtio_nowhere[i], lengths[j], VIRTIO_DESC_WRITE, 0);
 			virtio_submit(&device, j & 1);
 			(void)virtio_wait(&device, 1);
 		}
@@ -161,8 +152,8 @@ static void bad_tables(void)
 	indirect((uint64_t)table, sizeof(table), flags);
 	table[0].flags = VIRTIO_DESC_INDIRECT;
 	indirect((uint64_t)table, sizeof(table), flags);
-	for (unsigned int i = 0; i < N_NOWHERE; i++)
-		indirect(nowhere[i], sizeof(table), flags);
+	for (unsigned int i = 0; i < VIRTIO_N_NOWHERE; i++)
+		indirect(virtio_nowhere[i], sizeof(table), flags);
 	/* Without the feature. */
 	begin(0);
 	set(0, (uint64_t)table, 16, VIRTIO_DESC_INDIRECT, 0);
@@ -175,13 +166,13 @@ static void bad_rings(void)
 	static const unsigned int registers[] = {VIRTIO_Q_DESC, VIRTIO_Q_AVAIL, VIRTIO_Q_USED};
 
 	for (unsigned int r = 0; r < 3; r++) {
-		for (unsigned int i = 0; i < N_NOWHERE; i++) {
+		for (unsigned int i = 0; i < VIRTIO_N_NOWHERE; i++) {
 			expect(virtio_negotiate(&device, 0));
 			mmio_write16(device.common + VIRTIO_Q_SELECT, 0);
 			mmio_write64(device.common + VIRTIO_Q_DESC, (uint64_t)&device.ring->desc);
 			mmio_write64(device.common + VIRTIO_Q_AVAIL, (uint64_t)&device.ring->avail);
 			mmio_write64(device.common + VIRTIO_Q_USED, (uint64_t)&device.ring->used);
-			mmio_write64(device.common + registers[r], nowhere[i]);
+			mmio_write64(device.common + registers[r], virtio_nowhere[i]);
 			mmio_write16(device.common + VIRTIO_Q_ENABLE, 1);
 			mmio_write8(device.common + VIRTIO_STATUS,
 				virtio_status(&device) | VIRTIO_DRIVER_OK);
@@ -202,9 +193,9 @@ static void live_registers(void)
 		mmio_write16(device.common + VIRTIO_Q_SIZE, sizes[i]);
 		mmio_write16(device.common + VIRTIO_Q_ENABLE, 0);
 		mmio_write16(device.common + VIRTIO_Q_ENABLE, 1);
-		mmio_write64(device.common + VIRTIO_Q_DESC, nowhere[i]);
-		mmio_write64(device.common + VIRTIO_Q_AVAIL, nowhere[i] + 1);
-		mmio_write64(device.common + VIRTIO_Q_USED, nowhere[i] + 3);
+		mmio_write64(device.common + VIRTIO_Q_DESC, virtio_nowhere[i]);
+		mmio_write64(device.common + VIRTIO_Q_AVAIL, virtio_nowhere[i] + 1);
+		mmio_write64(device.common + VIRTIO_Q_USED, virtio_nowhere[i] + 3);
 		mmio_write16(device.common + VIRTIO_Q_SELECT, sizes[i]);
 		mmio_write32(device.common + VIRTIO_GUEST_FEATURE, 0xffffffff);
 		virtio_kick(&device);
