@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Network device: features, configuration, the tap as a source of the loop, link state.
+ * Network device: features, configuration, the back end as a source of the loop.
  */
 #define LOG_MODULE "virtio_net"
 #include "virtio/dev/net_internal.h"
@@ -76,7 +76,8 @@ int net_set_offloads(struct virtio_net *net, uint64_t features)
 void net_pair_watch(struct net_pair *pair)
 {
 	/* Without buffers the tap is left alone; what is left of a long turn is still readable. */
-	uint32_t events = (pair->starved ? 0 : EPOLLIN) | (pair->tx_waits ? EPOLLOUT : 0);
+	uint32_t in = pair->starved || pair->net->in_kernel ? 0 : EPOLLIN;
+	uint32_t events = in | (pair->tx_waits || pair->tx_unsent ? EPOLLOUT : 0);
 
 	if (pair->tap.loop)
 		loop_modify(&pair->tap, events);
@@ -84,7 +85,7 @@ void net_pair_watch(struct net_pair *pair)
 		pair->tap.events = events;
 }
 
-static void net_pair_poll(struct net_pair *pair, bool polled)
+void net_pair_poll(struct net_pair *pair, bool polled)
 {
 	struct virtio_net *net = pair->net;
 
@@ -95,8 +96,8 @@ static void net_pair_poll(struct net_pair *pair, bool polled)
 	}
 	if (net->paused)
 		return;
-	if (!net->lost && !pair->tap.loop && loop_add(net->dev.loop, &pair->tap))
-		net_link_lost(net); /* cannot be polled, so it will not do anything */
+	if (!net->link.lost && !pair->tap.loop && loop_add(net->dev.loop, &pair->tap))
+		net_link_lost(net, "cannot be polled");
 	if (net->in_kernel)
 		net_kernel_start(pair);
 }
@@ -105,13 +106,13 @@ static void net_tap_ready(struct loop_fd *source, uint32_t events)
 {
 	struct net_pair *pair = container_of(source, struct net_pair, tap);
 
-	if (events & EPOLLOUT && pair->tx_waits)
-		net_tx_run(pair);
+	if (events & EPOLLOUT)
+		net_tx_ready(pair);
 	if (events & EPOLLIN)
 		net_rx_run(pair);
 	else if (events & EPOLLHUP ||
 		 (events & EPOLLERR && !net_backend_take_error(pair->net->backend, pair->index)))
-		net_link_lost(pair->net);
+		net_link_lost(pair->net, "its other end is closed");
 }
 
 int net_set_pairs(struct virtio_net *net, unsigned int n)
@@ -138,32 +139,6 @@ void net_queue_broke(struct virtio_net *net, unsigned int q)
 	if (!(q % 2))
 		net_pair_poll(&net->pairs[q / 2], false);
 	virtio_dev_broken(&net->dev, q);
-}
-
-static void net_change_status(struct virtio_net *net, uint16_t set, uint16_t clear)
-{
-	uint16_t old = atomic_load(&net->status);
-	uint16_t now = (uint16_t)((old & ~clear) | set);
-
-	atomic_store(&net->status, now);
-	if (now != old && net->dev.negotiated & NET_F_STATUS)
-		net->dev.transport->config_changed(net->dev.transport);
-}
-
-void net_link_lost(struct virtio_net *net)
-{
-	if (net->lost)
-		return;
-	net->lost = true;
-	log_warn("%s: the interface \"%s\" is gone; the link is down", net->name,
-		net->backend->name);
-	for (unsigned int i = 0; i < net->n_pairs; i++) {
-		loop_remove(&net->pairs[i].tap);
-		/* What waits for room in the tap need not wait any more. */
-		if (net->pairs[i].tx_waits)
-			net->dev.transport->again(net->dev.transport, 2 * i + 1);
-	}
-	net_change_status(net, 0, NET_S_LINK_UP);
 }
 
 /* ---- The device ---- */
@@ -193,10 +168,11 @@ static void net_activate(struct virtio_dev *dev)
 	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
 
 	net->paused = false;
+	net_link_seek(net);
 	for (unsigned int i = 0; i < net->n_pairs; i++) {
 		net_rx_reset(&net->pairs[i]);
 		net->pairs[i].tx_waits = false;
-		net->pairs[i].tap.events = net->in_kernel ? 0 : EPOLLIN;
+		net_pair_watch(&net->pairs[i]);
 		memset(net->pairs[i].vhost.base, 0, sizeof(net->pairs[i].vhost.base));
 	}
 	/* What was not to be had, the host does itself; 5.1.5: one pair at first. */
@@ -211,6 +187,7 @@ static void net_deactivate(struct virtio_dev *dev)
 
 	for (unsigned int i = 0; i < net->n_pairs; i++)
 		net_pair_poll(&net->pairs[i], false);
+	loop_timer_cancel(&net->link.timer);
 	net_ctrl_reset(net);
 	net_set_mac(net, net->first_mac);
 	atomic_fetch_and(&net->status, (uint16_t)~NET_S_ANNOUNCE);
@@ -233,8 +210,12 @@ static void net_pause(struct virtio_dev *dev, bool paused)
 
 		net_pair_poll(&net->pairs[i], !paused && !dev->queues[rx].broken);
 	}
-	if (resumed && dev->negotiated & NET_F_GUEST_ANNOUNCE && dev->negotiated & NET_F_CTRL_VQ)
-		net_change_status(net, NET_S_ANNOUNCE, 0);
+	if (paused)
+		loop_timer_cancel(&net->link.timer);
+	else
+		net_link_seek(net);
+	if (resumed)
+		net_link_announce(net);
 }
 
 static void net_config_read(struct virtio_dev *dev, unsigned int off, void *data, unsigned int size)
@@ -272,7 +253,6 @@ static void net_init_pairs(struct virtio_net *net)
 
 		pair->net = net;
 		pair->index = i;
-		pair->tap.fd = net->backend->fds[i];
 		pair->tap.ready = net_tap_ready;
 		pair->vhost.fd = -1;
 	}
@@ -312,11 +292,11 @@ struct err *virtio_net_create(const struct virtio_net_options *options, struct v
 	net->backend = options->backend;
 	net->n_pairs = n;
 	net->mtu = options->mtu;
-	net->status = NET_S_LINK_UP;
 	memcpy(net->first_mac, options->mac, NET_ADDRESS);
 	net_set_mac(net, options->mac);
 	strncpy(net->name, options->name, sizeof(net->name) - 1);
 	net_init_pairs(net);
+	net_link_init(net);
 	net->dev = (struct virtio_dev){
 		.ops = &net_ops,
 		.name = net->name,

@@ -14,13 +14,15 @@
  * are.
  *
  * Sending. The header is copied and looked at before the tap gets it: the driver may change its own
- * meanwhile. If the tap has no room, the chain waits ("tx_waits").
+ * meanwhile. If the tap has no room, the chain waits ("tx_waits"). A back end may gather packets,
+ * which go at the end of a turn at the latest; if it has no room then, they wait ("tx_unsent").
  *
  * With vhost-net ("in_kernel") all of that is the kernel's, and this thread has the control queue
  * and the link only.
  *
  * Nothing that a packet or the tap does ends the device: what cannot be sent or received is dropped
- * and counted. An interface that is gone takes the link down (STATUS), and packets go nowhere.
+ * and counted. An interface that is gone takes the link down (STATUS), and packets go nowhere,
+ * until it is back: then the link is up.
  */
 #pragma once
 
@@ -100,12 +102,14 @@ struct net_pair {
 	uint64_t held_in_buffers;             /* of it; the rest is in the spill */
 	uint64_t unpublished;                 /* bytes */
 	bool starved;
+	bool rx_unfinished;  /* packets wait that the tap does not tell of */
 	unsigned int errors; /* of the tap, one after the other */
 
 	struct net_vhost vhost;
 	struct net_vhost_call calls[3]; /* interrupts of both queues, errors */
 
 	bool tx_waits;
+	bool tx_unsent;    /* the tap's side has not got all that it was given */
 	unsigned int tx_n; /* pieces of the packet that waits */
 	uint8_t tx_header[NET_HEADER];
 
@@ -125,6 +129,13 @@ struct net_filter {
 	uint8_t table[NET_FILTER_MAX][NET_ADDRESS]; /* unicast ones first */
 };
 
+struct net_link {
+	bool lost;
+	uint64_t up_ns;    /* since then, if it is not lost */
+	uint64_t delay_ns; /* before the next try */
+	struct loop_timer timer;
+};
+
 struct virtio_net {
 	struct virtio_dev dev;
 	struct net_backend *backend;
@@ -133,7 +144,7 @@ struct virtio_net {
 	uint16_t mtu;
 	_Atomic uint64_t mac; /* the first byte lowest */
 	_Atomic uint16_t status;
-	bool lost; /* the interface is gone for good */
+	struct net_link link;
 	bool paused;
 	bool in_kernel; /* vhost-net moves the packets */
 	unsigned int active_pairs;
@@ -164,13 +175,22 @@ static inline void net_set_mac(struct virtio_net *net, const uint8_t mac[NET_ADD
 /* net.c [loop] */
 void net_drop(struct virtio_net *net, const char *way, const char *why);
 void net_queue_broke(struct virtio_net *net, unsigned int q);
-/* The interface does not come back. */
-void net_link_lost(struct virtio_net *net);
+/* The pair's packets move from now on, if there is a link, or not any more. */
+void net_pair_poll(struct net_pair *pair, bool polled);
 /* Waits for what the pair needs of its tap, if it is polled at all now. */
 void net_pair_watch(struct net_pair *pair);
 /* The first n pairs are polled and attached from now on; 0 or -errno. */
 int must_check net_set_pairs(struct virtio_net *net, unsigned int n);
 int must_check net_set_offloads(struct virtio_net *net, uint64_t features);
+
+/* net_link.c [loop] */
+void net_link_init(struct virtio_net *net);
+/* The back end's other side is gone; tries to have it again, if that can be. */
+void net_link_lost(struct virtio_net *net, const char *why);
+/* Goes on trying, if it is lost. */
+void net_link_seek(struct virtio_net *net);
+/* Asks the guest to tell the network where it is (5.1.6.5.4). */
+void net_link_announce(struct virtio_net *net);
 
 /* net_rx.c [loop] */
 void net_rx_run(struct net_pair *pair);
@@ -180,6 +200,8 @@ void net_rx_reset(struct net_pair *pair);
 
 /* net_tx.c [loop] */
 void net_tx_run(struct net_pair *pair);
+/* The tap has room again. */
+void net_tx_ready(struct net_pair *pair);
 
 /* net_ctrl.c [loop] */
 void net_ctrl_run(struct virtio_net *net, unsigned int q);

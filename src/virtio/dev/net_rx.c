@@ -39,6 +39,7 @@ void net_rx_reset(struct net_pair *pair)
 	pair->held = 0;
 	pair->unpublished = 0;
 	pair->starved = false;
+	pair->rx_unfinished = false;
 	pair->errors = 0;
 }
 
@@ -214,7 +215,7 @@ static int rx_step(struct net_pair *pair)
 		return ret;
 	/* An interface that is gone says so for ever; another error may be a packet's. */
 	if (ret == -ENODEV || ++pair->errors == RX_ERRORS_MAX) {
-		net_link_lost(pair->net);
+		net_link_lost(pair->net, err_strerror(-ret));
 		return -EAGAIN;
 	}
 	net_drop(pair->net, "receive", err_strerror(-ret));
@@ -236,6 +237,16 @@ static int rx_turn(struct net_pair *pair, unsigned int *left)
 	return ret;
 }
 
+/* After a turn that was too long: the poller comes back for what it knows of only. */
+static void rx_continue(struct net_pair *pair)
+{
+	struct virtio_dev *dev = &pair->net->dev;
+
+	pair->rx_unfinished = net_backend_has_packet(pair->net->backend, pair->index);
+	if (pair->rx_unfinished)
+		dev->transport->again(dev->transport, 2 * pair->index);
+}
+
 void net_rx_run(struct net_pair *pair)
 {
 	unsigned int left = NET_TURN;
@@ -244,18 +255,21 @@ void net_rx_run(struct net_pair *pair)
 	if (rx_queue(pair)->broken)
 		return;
 	pair->starved = false;
+	pair->rx_unfinished = false;
 	virtq_disable_notify(rx_queue(pair));
 	do
 		ret = rx_turn(pair, &left);
 	while (ret == -ENOBUFS && virtq_enable_notify(rx_queue(pair)));
 	pair->starved = ret == -ENOBUFS;
 	net_pair_watch(pair);
+	if (!ret)
+		rx_continue(pair);
 	if (ret == -EINVAL)
 		net_queue_broke(pair->net, 2 * pair->index);
 }
 
 void net_rx_notified(struct net_pair *pair)
 {
-	if (pair->starved)
+	if (pair->starved || pair->rx_unfinished)
 		net_rx_run(pair);
 }

@@ -92,13 +92,13 @@ static bool tx_send(struct net_pair *pair)
 	int ret;
 
 	/* To nowhere: the driver knows of the link. */
-	if (net->lost)
+	if (net->link.lost)
 		return true;
 	ret = net_backend_send(net->backend, pair->index, pair->tx_pieces, (int)pair->tx_n);
 	if (ret == -EAGAIN)
 		return false;
 	if (ret == -ENODEV)
-		net_link_lost(net);
+		net_link_lost(net, err_strerror(-ret));
 	if (ret)
 		net_drop(net, "send", err_strerror(-ret));
 	return true;
@@ -128,6 +128,26 @@ static int tx_turn(struct net_pair *pair, unsigned int *left)
 	return 1;
 }
 
+/* What the back end gathered goes now, or when there is room. */
+static void tx_flush(struct net_pair *pair)
+{
+	struct virtio_net *net = pair->net;
+	int ret = net->link.lost ? 0 : net_backend_flush(net->backend, pair->index);
+
+	if (ret == -ENODEV)
+		net_link_lost(net, err_strerror(-ret));
+	pair->tx_unsent = ret == -EAGAIN;
+	net_pair_watch(pair);
+}
+
+void net_tx_ready(struct net_pair *pair)
+{
+	if (pair->tx_waits)
+		net_tx_run(pair);
+	else
+		tx_flush(pair);
+}
+
 void net_tx_run(struct net_pair *pair)
 {
 	struct virtio_dev *dev = &pair->net->dev;
@@ -142,7 +162,7 @@ void net_tx_run(struct net_pair *pair)
 		ret = tx_turn(pair, &left);
 		virtio_dev_publish(dev, q);
 	} while (!ret && virtq_enable_notify(tx_queue(pair)));
-	net_pair_watch(pair);
+	tx_flush(pair);
 	if (ret > 0)
 		dev->transport->again(dev->transport, q);
 	else if (ret == -EINVAL)
