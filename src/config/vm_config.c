@@ -153,7 +153,7 @@ static struct err *vm_config_check_mac(const char *text)
 	return NULL;
 }
 
-static struct err *vm_config_check_net(const struct net_config *net)
+static struct err *vm_config_check_tap(const struct net_config *net)
 {
 	bool is_tun = !net->tap || !strcmp(net->tap, "/dev/net/tun");
 
@@ -168,6 +168,25 @@ static struct err *vm_config_check_net(const struct net_config *net)
 	if (net->if_name && strlen(net->if_name) > VM_CONFIG_IF_MAX)
 		return err_new(
 			0, "--net: if=%s is longer than %u bytes", net->if_name, VM_CONFIG_IF_MAX);
+	return NULL;
+}
+
+static struct err *vm_config_check_passt(const struct net_config *net)
+{
+	if (net->socket && (net->path || net->tcp || net->udp || net->args))
+		return err_new(0, "--net: socket excludes path, tcp, udp and args");
+	if (net->path && !*net->path)
+		return err_new(0, "--net: path= is empty");
+	return NULL;
+}
+
+static struct err *vm_config_check_net(const struct net_config *net)
+{
+	struct err *err =
+		net->kind == NET_PASST ? vm_config_check_passt(net) : vm_config_check_tap(net);
+
+	if (err)
+		return err;
 	if (net->mtu && net->mtu < VM_CONFIG_MTU_MIN)
 		return err_new(0, "--net: mtu=%u is less than %u", net->mtu, VM_CONFIG_MTU_MIN);
 	return vm_config_check_mac(net->mac);

@@ -77,7 +77,7 @@ struct blk_config {
 	bool packed;
 };
 
-enum net_kind { NET_TAP };
+enum net_kind { NET_TAP, NET_PASST };
 
 /* Which engine serves it. */
 enum device_api { DEVICE_API_MIO, DEVICE_API_IO_URING };
@@ -95,6 +95,13 @@ struct net_config {
 	enum device_api api;
 	bool packed;
 	enum net_vhost_use vhost;
+	/* NET_PASST; NULL: not given */
+	char *socket;
+	char *path;
+	char *tcp;
+	char *udp;
+	char *args;
+	bool reconnect;
 };
 
 struct entropy_config {

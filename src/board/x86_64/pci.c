@@ -10,6 +10,7 @@
 
 #include "block/open.h"
 #include "net/mac.h"
+#include "net/passt.h"
 #include "net/tap.h"
 #include "pci/pvpanic.h"
 #include "virtio/dev/blk.h"
@@ -91,6 +92,28 @@ static struct err *board_add_entropy(struct board *board)
 	return err ? err : board_add_virtio(board, dev);
 }
 
+static struct err *board_open_net(const struct net_config *config, struct net_backend **ret_backend)
+{
+	const struct net_tap_options tap = {
+		.path = config->tap ? config->tap : NET_DEV_TUN,
+		.if_name = config->if_name,
+		.fd = config->fd ? (int)config->fd : -1,
+		.n_queues = config->queue_pairs ? config->queue_pairs : 1,
+	};
+	const struct net_passt_options passt = {
+		.socket = config->socket,
+		.path = config->path,
+		.tcp = config->tcp,
+		.udp = config->udp,
+		.args = config->args,
+		.mtu = config->mtu,
+		.reconnect = config->reconnect,
+	};
+
+	return config->kind == NET_PASST ? net_passt_open(&passt, ret_backend)
+					 : net_tap_open(&tap, ret_backend);
+}
+
 static struct err *board_add_net(struct board *board, unsigned int index)
 {
 	static const enum virtio_net_vhost vhosts[] = {
@@ -99,16 +122,10 @@ static struct err *board_add_net(struct board *board, unsigned int index)
 		[NET_VHOST_AUTO] = VIRTIO_NET_VHOST_AUTO,
 	};
 	const struct net_config *config = &board->config->net[index];
-	struct net_tap_options tap = {
-		.path = config->tap ? config->tap : NET_DEV_TUN,
-		.if_name = config->if_name,
-		.fd = config->fd ? (int)config->fd : -1,
-		.n_queues = config->queue_pairs ? config->queue_pairs : 1,
-	};
 	struct virtio_net_options options = {.mtu = config->mtu, .vhost = vhosts[config->vhost]};
 	struct virtio_dev *dev;
 	char name[32];
-	struct err *err = net_tap_open(&tap, &options.backend);
+	struct err *err = board_open_net(config, &options.backend);
 
 	(void)snprintf(name, sizeof(name), "virtio-net-%u", index);
 	options.name = name;

@@ -100,6 +100,9 @@ static void test_everything(void **state)
 	set(f, "net", "tap,if=tap0,mac=52:54:00:12:34:56,mtu=1500,qp=4,api=iouring,packed=off");
 	set(f, "net", "tap=/dev/tap7,queue_pairs=2,vhost=auto");
 	set(f, "net", "fd=9");
+	set(f, "net", "passt");
+	set(f, "net", "passt,tcp=2222:22,udp=53,args=-4 --no-ndp,path=/opt/passt,mtu=1400");
+	set(f, "net", "passt,socket=/run/passt.socket,reconnect=off,mac=52:54:00:12:34:57");
 	set(f, "no-reboot", NULL);
 	set(f, "power-button-timeout", "0");
 	set(f, "kernel-unpack", "guest");
@@ -129,7 +132,7 @@ static void test_everything(void **state)
 	assert_true(f->config.blk[1].packed && f->config.net[1].packed);
 	assert_string_equal(f->config.blk[2].path, "c.img");
 	assert_int_equal(f->config.kernel_unpack, KERNEL_UNPACK_GUEST);
-	assert_int_equal(f->config.n_net, 3);
+	assert_int_equal(f->config.n_net, 6);
 	assert_string_equal(f->config.net[0].if_name, "tap0");
 	assert_string_equal(f->config.net[0].mac, "52:54:00:12:34:56");
 	assert_int_equal(f->config.net[0].mtu, 1500);
@@ -140,6 +143,17 @@ static void test_everything(void **state)
 	assert_int_equal(f->config.net[1].vhost, NET_VHOST_AUTO);
 	assert_int_equal(f->config.net[2].vhost, NET_VHOST_OFF);
 	assert_int_equal(f->config.net[2].fd, 9);
+	assert_int_equal(f->config.net[2].kind, NET_TAP);
+	assert_int_equal(f->config.net[3].kind, NET_PASST);
+	assert_true(f->config.net[3].reconnect && f->config.net[3].packed);
+	assert_null(f->config.net[3].socket);
+	assert_string_equal(f->config.net[4].tcp, "2222:22");
+	assert_string_equal(f->config.net[4].udp, "53");
+	assert_string_equal(f->config.net[4].args, "-4 --no-ndp");
+	assert_string_equal(f->config.net[4].path, "/opt/passt");
+	assert_int_equal(f->config.net[4].mtu, 1400);
+	assert_string_equal(f->config.net[5].socket, "/run/passt.socket");
+	assert_false(f->config.net[5].reconnect);
 }
 
 static void test_legacy_spellings(void **state)
@@ -268,6 +282,10 @@ static void test_network_rules(void **state)
 {
 	refuses("net", "mtu=1500", "--net: give an interface");
 	refuses("net", "if=", "--net: give an interface");
+	refuses("net", "passt,socket=/s,tcp=22", "--net: socket excludes");
+	refuses("net", "passt,path=", "--net: path= is empty");
+	refuses("net", "passt,mtu=67", "--net: mtu=67 is less than 68");
+	refuses("net", "passt,mac=01:00:00:00:00:01", "not the address of one interface");
 	refuses("net", "tap=/dev/net/tun", "--net: give an interface");
 	refuses("net", "if=a123456789012345", "is longer than 15 bytes");
 	refuses("net", "if=t,mtu=67", "mtu=67 is less than 68");
