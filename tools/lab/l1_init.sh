@@ -32,6 +32,11 @@ while read -r dir; do
 	n=$((n + 1))
 done </host/mnt/shares
 
+# In a mount namespace of its own the outer file system is the root, which chroot alone does not make it: user namespaces need that.
+enter() {
+	busybox unshare -m busybox sh -c 'cd /host && mount -o move . / && exec busybox chroot . "$@"' enter "$@"
+}
+
 # A console port, with the size of the outer terminal. (Not cttyhack: it would take the serial port, as that is the active console.)
 run_on_terminal() {
 	read -r rows columns </host/mnt/interactive
@@ -53,7 +58,7 @@ run_on_ports() {
 	fi
 	exec 4>/dev/vport0p1 5>&4
 	[ ! -e /dev/vport0p2 ] || exec 5>/dev/vport0p2
-	busybox chroot /host /bin/sh /mnt/run >&4 2>&5 4>&- 5>&-
+	enter /bin/sh /mnt/run >&4 2>&5 4>&- 5>&-
 }
 
 # A sign of life, for whoever waits outside: a host without timer interrupts waits for ever.
