@@ -60,6 +60,7 @@ void ram_free(struct ram *ram)
 		free(map);
 		map = older;
 	}
+	free(ram->files);
 	free(ram);
 }
 
@@ -310,7 +311,7 @@ int ram_map_file(struct ram *ram, uint64_t gpa, int fd, uint64_t off, uint64_t l
 		return -EFAULT;
 	to = ram_span(map, gpa, whole, &n);
 	if (n == whole && ram_backing_can_map(&ram->options) &&
-		!((gpa | off) & (RAM_PAGE_SIZE - 1)))
+		!((gpa | off) & (RAM_PAGE_SIZE - 1)) && ram_files_add(ram, to, whole))
 		return ram_backing_map_file(ram, to, fd, off, len);
 	if (ram_fill(ram, gpa + len, 0, whole - len))
 		return -EFAULT;
@@ -349,9 +350,51 @@ int ram_window_init(const struct ram *ram, uint64_t gpa, uint64_t len, uint64_t 
 	return 0;
 }
 
+uint64_t ram_discard_unit(const struct ram *ram)
+{
+	return ram_backing_unit(&ram->options);
+}
+
+uint64_t ram_discard(const struct ram *ram, uint64_t gpa, uint64_t len)
+{
+	const struct ram_map *map = ram_map(ram);
+	uint64_t end;
+	uint64_t done = 0;
+
+	if (add_overflows(gpa, len, &end))
+		end = UINT64_MAX;
+	for (size_t i = 0; i < map->n; i++) {
+		const struct ram_region *region = &map->regions[i];
+		uint64_t from = MAX(gpa, region->gpa);
+		uint64_t to = MIN(end, region->gpa + region->size);
+
+		if (from < to)
+			done += ram_backing_discard(ram, region, from - region->gpa, to - from);
+	}
+	return done;
+}
+
+uint64_t ram_discard_iov(const struct ram *ram, const struct iovec *piece)
+{
+	const struct ram_map *map = ram_map(ram);
+	uintptr_t at = (uintptr_t)piece->iov_base;
+
+	for (size_t i = 0; i < map->n; i++) {
+		const struct ram_region *region = &map->regions[i];
+		uint64_t off = at - (uintptr_t)region->hva;
+
+		if (at >= (uintptr_t)region->hva && range_fits(off, piece->iov_len, region->size))
+			return ram_backing_discard(ram, region, off, piece->iov_len);
+	}
+	return 0;
+}
+
 struct err *ram_reset(struct ram *ram)
 {
 	const struct ram_map *map = ram_map(ram);
+
+	if (ram->files)
+		ram->files->n = 0;
 
 	for (size_t i = 0; i < map->n; i++) {
 		struct err *err = ram_backing_reset(&ram->options, &map->regions[i]);

@@ -94,6 +94,20 @@ bool ram_has_huge_pages(const struct ram *ram);
 int must_check ram_iov(
 	const struct ram *ram, uint64_t gpa, uint64_t len, struct iovec *iov, int max);
 
+/*
+ * Gives the host back what of [gpa, gpa + len) is RAM: whole pages of the backing (see
+ * ram_discard_unit()), parts of them stay as they are, and so does what the host cannot take
+ * (memory that is locked, on kernels that do not know how). The number of bytes that went: they
+ * read as zeros, and get pages again as they are touched. Pages of a mapped file do not come back.
+ * One thread at a time, and none of those that load or reset. [loop]
+ */
+uint64_t ram_discard(const struct ram *ram, uint64_t gpa, uint64_t len);
+/* The same for a piece that ram_iov() or a descriptor chain gave, which is RAM throughout. [loop]
+ */
+uint64_t ram_discard_iov(const struct ram *ram, const struct iovec *piece);
+/* Bytes that are given back together: a page, or a huge page where those are reserved. [any] */
+uint64_t ram_discard_unit(const struct ram *ram);
+
 /* All RAM reads as zero again, the pages go back to the host, and mapped files are gone. [main] */
 struct err *must_check ram_reset(struct ram *ram);
 

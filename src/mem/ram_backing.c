@@ -23,6 +23,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
+#endif
 #ifndef MFD_HUGE_SHIFT
 #define MFD_HUGE_SHIFT 26
 #endif
@@ -241,6 +244,64 @@ struct err *ram_backing_reset(const struct ram_options *options, const struct ra
 		return ram_explain(options, region->size, errno);
 	ram_advise(options, region);
 	return ram_populate(options, region);
+}
+
+bool ram_backing_map_zeros(const struct ram_options *options, uint8_t *to, uint64_t len)
+{
+	const struct ram_region region = {.hva = to, .size = len};
+
+	if (!ram_map_at(options, to, len, -1))
+		return false;
+	ram_advise(options, &region);
+	return true;
+}
+
+/* ---- Giving back ---- */
+
+uint64_t ram_backing_unit(const struct ram_options *options)
+{
+	return options->hugetlb ? options->hugetlb : RAM_PAGE_SIZE;
+}
+
+/* Which call makes the host take the pages, and leaves zeros: of private memory it is to be
+ * forgotten; what is shared has a file, where a hole is to be made. */
+static bool ram_give_back(
+	const struct ram *ram, const struct ram_region *region, uint64_t off, uint64_t len)
+{
+	const struct ram_options *options = &ram->options;
+
+	if (region->fd >= 0)
+		return !fallocate(region->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			(off_t)(region->fd_offset + off), (off_t)len);
+	if (options->shared)
+		return !madvise(region->hva + off, len, MADV_REMOVE);
+	return !madvise(
+		region->hva + off, len, options->lock ? MADV_DONTNEED_LOCKED : MADV_DONTNEED);
+}
+
+uint64_t ram_backing_discard(
+	const struct ram *ram, const struct ram_region *region, uint64_t off, uint64_t len)
+{
+	uint64_t unit = ram_backing_unit(&ram->options);
+	uint64_t end = align_down(off + len, unit);
+	uint64_t done = 0;
+
+	off = align_up(off, unit);
+	while (off < end) {
+		uint8_t *file = region->hva + off;
+		uint64_t file_len = end - off;
+		bool found = ram_files_find(ram, &file, &file_len);
+		uint64_t before = found ? (uint64_t)(file - region->hva) - off : end - off;
+
+		if (before && ram_give_back(ram, region, off, before))
+			done += before;
+		off += before;
+		if (found && ram_files_drop(ram, file, file_len))
+			done += file_len;
+		if (found)
+			off += file_len;
+	}
+	return done;
 }
 
 bool ram_backing_can_map(const struct ram_options *options)

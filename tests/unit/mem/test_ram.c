@@ -175,6 +175,123 @@ static void test_reset_gives_the_pages_back(void **state)
 	}
 }
 
+static unsigned int resident_pages(const struct ram *ram, uint64_t gpa, unsigned int n)
+{
+	unsigned char map[64];
+	struct iovec iov;
+	unsigned int found = 0;
+
+	assert_int_equal(ram_iov(ram, gpa, 4096ull * n, &iov, 1), 1);
+	assert_int_equal(mincore(iov.iov_base, iov.iov_len, map), 0);
+	for (unsigned int i = 0; i < n; i++)
+		found += map[i] & 1;
+	return found;
+}
+
+static void test_whole_pages_are_given_back_and_nothing_else(void **state)
+{
+	static const struct ram_options all[] = {{.backend = RAM_ANON},
+		{.backend = RAM_ANON, .shared = true}, {.backend = RAM_MEMFD},
+		{.backend = RAM_ANON, .thp = true}, {.backend = RAM_MEMFD, .prealloc = true}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		struct ram *ram = test_ram(&all[i]);
+		struct iovec iov;
+		uint8_t out[0x3000];
+
+		assert_int_equal(ram_fill(ram, 0, 0xaa, 0x20000), 0);
+		/* Parts of pages on either side, and from one region to the next. */
+		assert_int_equal(ram_discard(ram, 0xe001, 0x3ffe), 0x2000);
+		assert_int_equal(resident_pages(ram, 0xf000, 1), 0);
+		assert_int_equal(resident_pages(ram, 0x10000, 1), 0);
+		assert_int_equal(ram_read(ram, 0xe000, out, sizeof(out)), 0);
+		assert_int_equal(out[0xfff], 0xaa);
+		assert_int_equal(out[0x1000], 0);
+		/* What is no RAM is passed over. */
+		assert_int_equal(ram_discard(ram, 0x1f000, UINT64_MAX), 0x1000 + 0x10000);
+		assert_int_equal(ram_discard(ram, 0x20000, 0x1000), 0);
+		assert_int_equal(ram_discard(ram, UINT64_MAX, UINT64_MAX), 0);
+		assert_int_equal(ram_iov(ram, 0x3000, 0x1800, &iov, 1), 1);
+		assert_int_equal(ram_discard_iov(ram, &iov), 0x1000);
+		assert_int_equal(resident_pages(ram, 0x3000, 2), 1);
+		iov = (struct iovec){.iov_base = out, .iov_len = sizeof(out)};
+		assert_int_equal(ram_discard_iov(ram, &iov), 0);
+		ram_free(ram);
+	}
+}
+
+static bool is_byte(const struct ram *ram, uint64_t gpa, uint64_t len, char byte)
+{
+	char out[4096];
+
+	for (; len; len -= sizeof(out), gpa += sizeof(out)) {
+		assert_int_equal(ram_read(ram, gpa, out, sizeof(out)), 0);
+		for (size_t i = 0; i < sizeof(out); i++) {
+			if (out[i] != byte)
+				return false;
+		}
+	}
+	return true;
+}
+
+static void test_a_mapped_file_does_not_come_back(void **state)
+{
+	struct ram *ram;
+	char *text = malloc(MIB(1) + 1);
+	int fd;
+
+	memset(text, 'k', MIB(1));
+	text[MIB(1)] = '\0';
+	fd = test_file(text);
+	assert_ok(ram_create(&anon, &ram));
+	assert_ok(ram_add(ram, 0, MIB(4), "ram"));
+	assert_int_equal(ram_fill(ram, 0, 'r', MIB(4)), 0);
+	assert_int_equal(ram_map_file(ram, MIB(1), fd, 0, MIB(1)), 0);
+	assert_int_equal(ram_map_file(ram, MIB(3), fd, 0, 4096), 0);
+	/* The start of one, its end, and over a whole one. */
+	assert_int_equal(ram_discard(ram, MIB(1) - 4096, 8192), 8192);
+	assert_int_equal(ram_discard(ram, MIB(2) - 4096, 8192), 8192);
+	assert_int_equal(ram_discard(ram, MIB(3) - 4096, 3 * 4096), 3 * 4096);
+	assert_true(is_byte(ram, MIB(1) - 4096, 8192, 0));
+	assert_true(is_byte(ram, MIB(2) - 4096, 8192, 0));
+	assert_true(is_byte(ram, MIB(3) - 4096, 3 * 4096, 0));
+	assert_true(is_byte(ram, MIB(1) + 4096, MIB(1) - 8192, 'k'));
+	/* Every second page of the rest: pieces are limited, and what is not taken stays. */
+	for (uint64_t at = MIB(1) + 8192; at < MIB(2) - 8192; at += 8192) {
+		uint64_t n = ram_discard(ram, at, 4096);
+
+		assert_true(is_byte(ram, at, 4096, n ? 0 : 'k'));
+		assert_true(is_byte(ram, at + 4096, 4096, 'k'));
+	}
+	assert_int_equal(ram_discard(ram, MIB(1) + 8192, 4096), 4096);
+	/* In one go there is room again, and what the guest wrote meanwhile is RAM as any. */
+	assert_int_equal(ram_discard(ram, 0, MIB(4)), MIB(4));
+	assert_true(is_byte(ram, 0, MIB(4), 0));
+	assert_int_equal(ram_fill(ram, MIB(1), 'r', MIB(1)), 0);
+	assert_int_equal(ram_discard(ram, MIB(1) + 4096, 4096), 4096);
+	assert_int_equal(resident_pages(ram, MIB(1), 3), 2);
+	assert_ok(ram_reset(ram));
+	close(fd);
+	ram_free(ram);
+	free(text);
+}
+
+/* Locked memory goes too, and is locked again when it is touched. */
+static void test_locked_memory_is_given_back(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip(); /* their mlock() does nothing */
+#endif
+	const struct ram_options options = {.backend = RAM_ANON, .lock = true};
+	struct ram *ram = test_ram(&options);
+	uint64_t bytes = ram_discard(ram, 0x1000, 0x3000);
+
+	/* Kernels before 5.18 do not know how. */
+	assert_true(bytes == 0x3000 || bytes == 0);
+	assert_int_equal(resident_pages(ram, 0, 5), bytes ? 2 : 5);
+	ram_free(ram);
+}
+
 static void test_prealloc_touches_every_page(void **state)
 {
 	const struct ram_options options = {.backend = RAM_ANON, .prealloc = true};
@@ -314,6 +431,9 @@ int main(void)
 		cmocka_unit_test(test_missing_huge_pages_are_explained),
 		cmocka_unit_test(test_all_memory_together_must_fit_the_host),
 		cmocka_unit_test(test_reset_gives_the_pages_back),
+		cmocka_unit_test(test_whole_pages_are_given_back_and_nothing_else),
+		cmocka_unit_test(test_a_mapped_file_does_not_come_back),
+		cmocka_unit_test(test_locked_memory_is_given_back),
 		cmocka_unit_test(test_prealloc_touches_every_page),
 		cmocka_unit_test(test_the_lock_limit_is_explained),
 		cmocka_unit_test(test_readers_never_miss_what_was_there_while_memory_is_added),
