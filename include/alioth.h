@@ -27,12 +27,13 @@
 #define ALIOTH_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define ALIOTH_API_VERSION 1
+#define ALIOTH_API_VERSION 2
 
 #if defined(__GNUC__)
 #define ALIOTH_PUBLIC __attribute__((visibility("default")))
@@ -150,6 +151,58 @@ ALIOTH_PUBLIC struct alioth_error *alioth_vm_pause(struct alioth_vm *vm);
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_resume(struct alioth_vm *vm);
 /* Presses the power button: a request to the guest, which may take its time or ignore it. */
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_power_button(struct alioth_vm *vm);
+/* ---- Memory balloon (--balloon); since version 2 ---- */
+
+/* What the guest tells of its memory; bytes where nothing else is said. */
+enum alioth_balloon_statistic {
+	ALIOTH_BALLOON_SWAP_IN = 0,
+	ALIOTH_BALLOON_SWAP_OUT,
+	ALIOTH_BALLOON_MAJOR_FAULTS, /* number */
+	ALIOTH_BALLOON_MINOR_FAULTS, /* number */
+	ALIOTH_BALLOON_FREE,
+	ALIOTH_BALLOON_TOTAL,
+	ALIOTH_BALLOON_AVAILABLE, /* that a new program could have without swapping */
+	ALIOTH_BALLOON_CACHES,
+	ALIOTH_BALLOON_HUGE_PAGES_ALLOCATED, /* number */
+	ALIOTH_BALLOON_HUGE_PAGES_FAILED,    /* number */
+	ALIOTH_BALLOON_OOM_KILLS,            /* number; this and the next ones since Linux 6.12 */
+	ALIOTH_BALLOON_ALLOCATION_STALLS,    /* number */
+	ALIOTH_BALLOON_ASYNC_SCANS,          /* pages, as those below */
+	ALIOTH_BALLOON_DIRECT_SCANS,
+	ALIOTH_BALLOON_ASYNC_RECLAIMS,
+	ALIOTH_BALLOON_DIRECT_RECLAIMS,
+	ALIOTH_BALLOON_STATISTICS,
+};
+
+/* `size` is sizeof(struct alioth_balloon), set by the caller: it lets the struct grow. */
+struct alioth_balloon {
+	size_t size;
+	uint64_t target;   /* bytes that the guest is asked to give up */
+	uint64_t actual;   /* bytes that it has given up, as it says */
+	uint64_t returned; /* bytes that went back to the host so far, in any way; a page that the
+			      guest takes back and gives up again counts again */
+	uint64_t statistics_age_ms;                     /* UINT64_MAX: there are none */
+	uint64_t statistics[ALIOTH_BALLOON_STATISTICS]; /* UINT64_MAX: the guest did not tell */
+};
+
+/*
+ * Asks the guest to give up so many bytes of its memory (rounded down to 4 KiB), or to take back
+ * what is more; it does that in its own time, or not at all. ENODEV without a balloon, EINVAL if
+ * that is all of its memory. Also before the boot.
+ */
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_set_balloon(struct alioth_vm *vm, uint64_t bytes);
+/* What is known of it; with new statistics if the guest sends them within wait_ms milliseconds (0:
+ * what it told last). ENODEV without a balloon. */
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_get_balloon(
+	struct alioth_vm *vm, unsigned int wait_ms, struct alioth_balloon *ret_balloon);
+/*
+ * Asks the guest which memory it has no use for at the moment, and waits at most wait_ms for its
+ * answer, in bytes. The guest keeps that memory. ENODEV without a balloon, ENOTCONN while it has no
+ * driver that can, ETIMEDOUT.
+ */
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_hint_balloon(
+	struct alioth_vm *vm, unsigned int wait_ms, uint64_t *ret_bytes);
+
 /*
  * Ends it at once, without asking the guest; a VM that was not booted too. No effect on NULL and on
  * a VM that has ended.

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "hv/hv.h"
 
+struct balloon_info;
 struct board;
 struct bus;
 struct console_events;
@@ -54,6 +55,12 @@ void board_close_consoles(struct board *board);
 void board_take_terminal(struct board *board);
 /* Puts the terminal back; async-signal-safe. */
 void board_restore_terminal(const struct board *board);
+
+/* The memory balloon's functions (virtio/dev/balloon.h); -ENODEV without one. [any] */
+int must_check board_set_balloon(struct board *board, uint64_t bytes);
+int must_check board_get_balloon(
+	struct board *board, uint64_t wait_ns, struct balloon_info *ret_info);
+int must_check board_hint_balloon(struct board *board, uint64_t wait_ns, uint64_t *ret_bytes);
 
 void board_power_button(struct board *board);
 /* PSCI and the like. [vcpu] */

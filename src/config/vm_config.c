@@ -112,6 +112,19 @@ static struct err *vm_config_check_memory(const struct memory_config *memory)
 	return NULL;
 }
 
+static struct err *vm_config_check_balloon(const struct vm_config *config)
+{
+	uint64_t size = config->balloon.size;
+
+	if (size % VM_CONFIG_PAGE_SIZE)
+		return err_new(0, "--balloon: size=%llu is not a multiple of 4K",
+			(unsigned long long)size);
+	if (size >= config->memory.size)
+		return err_new(0, "--balloon: size=%llu is all of the guest's %llu bytes of memory",
+			(unsigned long long)size, (unsigned long long)config->memory.size);
+	return NULL;
+}
+
 static struct err *vm_config_check_payload(const struct vm_config *config)
 {
 	if (config->kernel && config->pvh)
@@ -232,6 +245,8 @@ struct err *vm_config_validate(const struct vm_config *config)
 		err = vm_config_check_cpu(&config->cpu);
 	if (!err)
 		err = vm_config_check_memory(&config->memory);
+	if (!err)
+		err = vm_config_check_balloon(config);
 	for (size_t i = 0; !err && i < config->n_net; i++)
 		err = vm_config_check_net(&config->net[i]);
 	for (size_t i = 0; !err && i < config->n_blk; i++)

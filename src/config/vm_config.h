@@ -109,6 +109,14 @@ struct entropy_config {
 	uint64_t rate; /* bytes a second; 0: no limit */
 };
 
+struct balloon_config {
+	bool given;
+	uint64_t size; /* bytes that the guest is asked to give up, from the start */
+	bool deflate_on_oom;
+	bool free_page_reporting;
+	bool packed;
+};
+
 enum kernel_unpack { KERNEL_UNPACK_HOST, KERNEL_UNPACK_GUEST };
 
 struct vm_config {
@@ -126,6 +134,7 @@ struct vm_config {
 	size_t n_net;
 	struct blk_config *blk;
 	size_t n_blk;
+	struct balloon_config balloon;
 	bool no_reboot;
 	uint32_t power_button_timeout; /* seconds; 0: none */
 	enum kernel_unpack kernel_unpack;

@@ -393,6 +393,30 @@ static const struct config_struct entropy_schema = {(const struct config_field[]
 	END,
 }};
 
+static const struct config_struct balloon_schema = {(const struct config_field[]){
+	{.name = "size",
+		UINT(struct balloon_config, size),
+		.def = "0",
+		.meta = "bytes",
+		.help = "bytes that the guest is asked to give up, from its start"},
+	{.name = "deflate_on_oom",
+		FIELD(struct balloon_config, deflate_on_oom),
+		.kind = CONFIG_BOOL,
+		.def = "on",
+		.help = "the guest may take memory back before it ends a process for want of it"},
+	{.name = "free_page_reporting",
+		FIELD(struct balloon_config, free_page_reporting),
+		.kind = CONFIG_BOOL,
+		.def = "off",
+		.help = "the guest tells of memory that it has freed, which the host then reclaims"},
+	{.name = "packed",
+		FIELD(struct balloon_config, packed),
+		.kind = CONFIG_BOOL,
+		.def = "on",
+		.help = "offer packed queues; a driver that knows none uses split ones anyway"},
+	END,
+}};
+
 static const struct config_choice kernel_unpack_choices[] = {
 	{"host", NULL}, {"guest", NULL}, {NULL, NULL}};
 
@@ -488,6 +512,13 @@ const struct config_struct vm_config_schema = {(const struct config_field[]){
 		.item_size = sizeof(struct blk_config),
 		.meta = "spec",
 		.help = "virtio disk"},
+	{.name = "balloon",
+		FIELD(struct vm_config, balloon),
+		.given_offset = offsetof(struct vm_config, balloon.given),
+		.kind = CONFIG_STRUCT,
+		.fields = &balloon_schema,
+		.meta = "spec",
+		.help = "virtio memory balloon: RAM that the guest does not need goes back to the host"},
 	{.name = "no-reboot",
 		FIELD(struct vm_config, no_reboot),
 		.kind = CONFIG_BOOL,

@@ -286,6 +286,50 @@ struct alioth_error *alioth_vm_power_button(struct alioth_vm *vm)
 	return alioth_vm_call(vm, vm_power_button);
 }
 
+/* ---- Balloon ---- */
+
+_Static_assert(
+	(int)ALIOTH_BALLOON_STATISTICS == BALLOON_STATISTICS, "statistics are handed through");
+
+struct alioth_error *alioth_vm_set_balloon(struct alioth_vm *vm, uint64_t bytes)
+{
+	return vm ? error_out(vm_set_balloon(vm->vm, bytes)) : error_null();
+}
+
+/* The struct of API version 2. */
+#define ALIOTH_BALLOON_SIZE_2 sizeof(struct alioth_balloon)
+
+struct alioth_error *alioth_vm_get_balloon(
+	struct alioth_vm *vm, unsigned int wait_ms, struct alioth_balloon *ret_balloon)
+{
+	struct balloon_info info;
+	struct err *err;
+
+	if (!vm || !ret_balloon)
+		return error_null();
+	if (ret_balloon->size < ALIOTH_BALLOON_SIZE_2)
+		return error_out(err_new(EINVAL, "struct alioth_balloon has no size"));
+	err = vm_get_balloon(vm->vm, wait_ms, &info);
+	if (err)
+		return error_out(err);
+	ret_balloon->target = info.target;
+	ret_balloon->actual = info.actual;
+	ret_balloon->returned = info.returned;
+	ret_balloon->statistics_age_ms =
+		info.age_ns == UINT64_MAX ? UINT64_MAX : info.age_ns / 1000000;
+	for (unsigned int i = 0; i < ALIOTH_BALLOON_STATISTICS; i++)
+		ret_balloon->statistics[i] =
+			info.age_ns == UINT64_MAX ? UINT64_MAX : info.statistics[i];
+	return NULL;
+}
+
+struct alioth_error *alioth_vm_hint_balloon(
+	struct alioth_vm *vm, unsigned int wait_ms, uint64_t *ret_bytes)
+{
+	return vm && ret_bytes ? error_out(vm_hint_balloon(vm->vm, wait_ms, ret_bytes))
+			       : error_null();
+}
+
 void alioth_vm_stop(struct alioth_vm *vm)
 {
 	struct log *before;

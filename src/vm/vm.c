@@ -167,6 +167,43 @@ struct err *vm_power_button(struct vm *vm)
 	return vm_call(vm, vm_do_power_button);
 }
 
+#define VM_NS_PER_MS 1000000ull
+
+static struct err *vm_balloon_error(int ret)
+{
+	switch (-ret) {
+	case 0:
+		return NULL;
+	case ENODEV:
+		return err_new(ENODEV, "The VM has no balloon (--balloon)");
+	case ENOTCONN:
+		return err_new(ENOTCONN, "The guest has no driver for free page hints");
+	default:
+		return err_new(-ret, "The guest did not answer in time");
+	}
+}
+
+struct err *vm_set_balloon(struct vm *vm, uint64_t bytes)
+{
+	uint64_t size = vm->config.memory.size;
+
+	if (bytes >= size)
+		return err_new(EINVAL,
+			"A balloon of %llu bytes is all of the guest's %llu bytes of memory",
+			(unsigned long long)bytes, (unsigned long long)size);
+	return vm_balloon_error(board_set_balloon(vm->board, bytes));
+}
+
+struct err *vm_get_balloon(struct vm *vm, unsigned int wait_ms, struct balloon_info *ret_info)
+{
+	return vm_balloon_error(board_get_balloon(vm->board, wait_ms * VM_NS_PER_MS, ret_info));
+}
+
+struct err *vm_hint_balloon(struct vm *vm, unsigned int wait_ms, uint64_t *ret_bytes)
+{
+	return vm_balloon_error(board_hint_balloon(vm->board, wait_ms * VM_NS_PER_MS, ret_bytes));
+}
+
 /* Without a control thread there is nothing to wait for. */
 static bool vm_stop_before_boot(struct vm *vm)
 {

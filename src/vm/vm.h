@@ -17,6 +17,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "device/balloon_info.h"
 
 struct log;
 struct vm;
@@ -46,6 +47,14 @@ struct err *must_check vm_boot(struct vm *vm);
 struct err *must_check vm_pause(struct vm *vm);
 struct err *must_check vm_resume(struct vm *vm);
 struct err *must_check vm_power_button(struct vm *vm);
+/*
+ * The memory balloon (ENODEV without one). At any time, also before the boot; the guest gets to
+ * know when it runs. Those with wait_ms may wait so long for the guest's answer, and only they.
+ */
+struct err *must_check vm_set_balloon(struct vm *vm, uint64_t bytes);
+struct err *must_check vm_get_balloon(
+	struct vm *vm, unsigned int wait_ms, struct balloon_info *ret_info);
+struct err *must_check vm_hint_balloon(struct vm *vm, unsigned int wait_ms, uint64_t *ret_bytes);
 /* Ends it at once, also one that was not booted (and cannot be any more). */
 void vm_stop(struct vm *vm);
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/overflow.h"
 #include "hv/hv_x86.h"
+#include "virtio/dev/balloon.h"
 
 /* ---- Creation ---- */
 
@@ -367,6 +368,27 @@ void board_restore_terminal(const struct board *board)
 {
 	if (board->console)
 		console_restore_terminal(board->console);
+}
+
+int board_set_balloon(struct board *board, uint64_t bytes)
+{
+	if (!board->balloon)
+		return -ENODEV;
+	virtio_balloon_set_target(board->balloon, bytes);
+	return 0;
+}
+
+int board_get_balloon(struct board *board, uint64_t wait_ns, struct balloon_info *ret_info)
+{
+	if (!board->balloon)
+		return -ENODEV;
+	virtio_balloon_get(board->balloon, wait_ns, ret_info);
+	return 0;
+}
+
+int board_hint_balloon(struct board *board, uint64_t wait_ns, uint64_t *ret_bytes)
+{
+	return board->balloon ? virtio_balloon_hint(board->balloon, wait_ns, ret_bytes) : -ENODEV;
 }
 
 void board_power_button(struct board *board)

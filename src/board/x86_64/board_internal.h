@@ -48,6 +48,7 @@ struct board {
 	struct acpi_pm *acpi_pm;
 	struct reset_control *reset_control;
 	struct console *console;
+	struct virtio_balloon *balloon; /* NULL: none */
 	struct pci_segment *pci;
 	struct pci_windows windows;
 	struct pci_intx_router intx_router;

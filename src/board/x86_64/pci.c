@@ -13,6 +13,7 @@
 #include "net/passt.h"
 #include "net/tap.h"
 #include "pci/pvpanic.h"
+#include "virtio/dev/balloon.h"
 #include "virtio/dev/blk.h"
 #include "virtio/dev/net.h"
 #include "virtio/dev/rng.h"
@@ -199,6 +200,23 @@ static struct err *board_add_blk(struct board *board, unsigned int index)
 	return board_add_virtio(board, dev);
 }
 
+static struct err *board_add_balloon(struct board *board)
+{
+	const struct balloon_config *config = &board->config->balloon;
+	const struct virtio_balloon_options options = {
+		.target = config->size,
+		.deflate_on_oom = config->deflate_on_oom,
+		.reporting = config->free_page_reporting,
+	};
+	struct virtio_dev *dev;
+	struct err *err = virtio_balloon_create(&options, &dev, &board->balloon);
+
+	if (err)
+		return err;
+	board_choose_rings(dev, config->packed);
+	return board_add_virtio(board, dev);
+}
+
 /* The order is the one of the addresses that guests see: see docs/machine.md. */
 struct err *board_create_pci(struct board *board)
 {
@@ -220,5 +238,7 @@ struct err *board_create_pci(struct board *board)
 		err = board_add_net(board, i);
 	for (unsigned int i = 0; !err && i < board->config->n_blk; i++)
 		err = board_add_blk(board, i);
+	if (!err && board->config->balloon.given)
+		err = board_add_balloon(board);
 	return err ? err : pci_segment_place(board->pci);
 }

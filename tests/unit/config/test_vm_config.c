@@ -254,6 +254,32 @@ static void test_memory_rules(void **state)
 	rejects("memory", "size=0", "0 is out of range");
 }
 
+static void test_balloon_rules(void **state)
+{
+	struct fixture *f = *state;
+
+	refuses("balloon", "size=5000", "--balloon: size=5000 is not a multiple of 4K");
+	refuses("balloon", "size=1G", "is all of the guest's 1073741824 bytes");
+	set(f, "kernel", "k");
+	finish(f);
+	assert_false(f->config.balloon.given);
+	vm_config_deinit(&f->config);
+	set(f, "kernel", "k");
+	set(f, "balloon", NULL);
+	finish(f);
+	assert_true(f->config.balloon.given);
+	assert_true(f->config.balloon.deflate_on_oom);
+	assert_false(f->config.balloon.free_page_reporting);
+	vm_config_deinit(&f->config);
+	set(f, "kernel", "k");
+	set(f, "balloon", "size=512M,deflate_on_oom=off,free_page_reporting=on,packed=off");
+	finish(f);
+	assert_int_equal(f->config.balloon.size, MIB(512));
+	assert_false(f->config.balloon.deflate_on_oom);
+	assert_true(f->config.balloon.free_page_reporting);
+	assert_false(f->config.balloon.packed);
+}
+
 static void test_disk_rules(void **state)
 {
 	struct fixture *f = *state;
@@ -395,6 +421,7 @@ int main(void)
 		TEST(test_kernel_rules),
 		TEST(test_cpu_rules),
 		TEST(test_memory_rules),
+		TEST(test_balloon_rules),
 		TEST(test_disk_rules),
 		TEST(test_network_rules),
 		TEST(test_network_addresses),

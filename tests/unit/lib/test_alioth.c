@@ -59,8 +59,10 @@ static void test_no_error_is_no_error(void **state)
 static void test_null_is_an_error_or_nothing(void **state)
 {
 	struct alioth_spec *spec = alioth_spec_create();
+	struct alioth_balloon balloon = {.size = sizeof(balloon)};
 	struct alioth_vm *vm = NULL;
 	enum alioth_end_cause end;
+	uint64_t bytes;
 
 	assert_alioth_err(alioth_spec_set(NULL, "kernel", "x"), EINVAL, "NULL");
 	assert_alioth_err(alioth_spec_set(spec, NULL, "x"), EINVAL, "NULL");
@@ -74,6 +76,9 @@ static void test_null_is_an_error_or_nothing(void **state)
 	assert_alioth_err(alioth_vm_resume(NULL), EINVAL, "NULL");
 	assert_alioth_err(alioth_vm_power_button(NULL), EINVAL, "NULL");
 	assert_alioth_err(alioth_vm_wait(NULL, 0, &end), EINVAL, "NULL");
+	assert_alioth_err(alioth_vm_set_balloon(NULL, 0), EINVAL, "NULL");
+	assert_alioth_err(alioth_vm_get_balloon(NULL, 0, &balloon), EINVAL, "NULL");
+	assert_alioth_err(alioth_vm_hint_balloon(NULL, 0, &bytes), EINVAL, "NULL");
 	assert_int_equal(alioth_vm_end_fd(NULL), -1);
 	alioth_vm_take_terminal(NULL);
 	alioth_vm_restore_terminal(NULL);
@@ -225,6 +230,43 @@ static void test_a_vm_waits_pauses_and_stops(void **state)
 	assert_alioth_ok(alioth_vm_wait(vm, -1, NULL));
 	lib_expect_end(vm, ALIOTH_END_STOPPED);
 	assert_alioth_err(alioth_vm_power_button(vm), EINVAL, "has ended");
+	alioth_vm_free(vm);
+	tiny_kernel_free(&kernel);
+}
+
+static void test_a_balloon_is_asked_at_any_time(void **state)
+{
+	struct alioth_balloon balloon = {.size = sizeof(balloon)};
+	struct tiny_kernel kernel;
+	struct alioth_spec *spec;
+	struct alioth_vm *vm;
+	uint64_t bytes;
+
+	guest_need_kvm();
+	lib_kernel(&kernel, guest_spin);
+	spec = lib_spec(&kernel);
+	assert_alioth_ok(alioth_spec_set(spec, "console", "null"));
+	assert_alioth_ok(alioth_spec_set(spec, "balloon", "size=1M,free_page_reporting=on"));
+	vm = lib_vm(spec, NULL);
+	assert_alioth_ok(alioth_vm_get_balloon(vm, 0, &balloon));
+	assert_int_equal(balloon.target, 1 << 20);
+	assert_alioth_ok(alioth_vm_set_balloon(vm, (2 << 20) + 5000));
+	assert_alioth_err(alioth_vm_set_balloon(vm, 4 << 20), EINVAL, "all of the guest's");
+	assert_alioth_ok(alioth_vm_boot(vm));
+	/* A guest without a driver: nobody waits for it. */
+	assert_alioth_ok(alioth_vm_get_balloon(vm, 100000, &balloon));
+	assert_int_equal(balloon.target, (2 << 20) + 4096);
+	assert_int_equal(balloon.actual, 0);
+	assert_int_equal(balloon.statistics_age_ms, UINT64_MAX);
+	assert_int_equal(balloon.statistics[ALIOTH_BALLOON_FREE], UINT64_MAX);
+	assert_alioth_err(alioth_vm_hint_balloon(vm, 100000, &bytes), ENOTCONN, "no driver");
+	balloon.size = 8;
+	assert_alioth_err(alioth_vm_get_balloon(vm, 0, &balloon), EINVAL, "no size");
+	alioth_vm_stop(vm);
+	assert_alioth_ok(alioth_vm_set_balloon(vm, 0));
+	alioth_vm_free(vm);
+	vm = lib_vm(lib_spec(&kernel), NULL);
+	assert_alioth_err(alioth_vm_set_balloon(vm, 0), ENODEV, "has no balloon");
 	alioth_vm_free(vm);
 	tiny_kernel_free(&kernel);
 }
@@ -585,6 +627,7 @@ int main(void)
 		cmocka_unit_test(test_a_reset_is_told),
 		cmocka_unit_test(test_a_triple_fault_is_told),
 		cmocka_unit_test(test_a_vm_waits_pauses_and_stops),
+		cmocka_unit_test(test_a_balloon_is_asked_at_any_time),
 		cmocka_unit_test(test_a_guest_that_resets_for_ever_can_be_stopped),
 		cmocka_unit_test(test_text_and_json_make_the_same_vm),
 		cmocka_unit_test(test_two_vms_do_not_mix),
