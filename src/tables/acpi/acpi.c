@@ -12,9 +12,6 @@
 #include "base/overflow.h"
 #include "tables/acpi/acpi_internal.h"
 
-#define ACPI_RSDP_SIZE   36
-#define ACPI_HEADER_SIZE 36
-
 /* FADT flags, 5.2.9, table 5.10. */
 #define FADT_WBINVD        (1u << 0)
 #define FADT_POWER_BUTTON  (1u << 4) /* the button is a device, not a fixed register */
@@ -173,7 +170,7 @@ static size_t acpi_mcfg(const struct acpi_facts *facts, struct strbuf *sb)
 	return at;
 }
 
-static void acpi_fill_rsdp(char *p, uint64_t xsdt)
+void acpi_rsdp(char p[ACPI_RSDP_SIZE], uint64_t xsdt)
 {
 	memcpy(p, "RSD PTR ", 8);
 	memcpy(p + 9, "ALIOTH", 6);
@@ -184,23 +181,40 @@ static void acpi_fill_rsdp(char *p, uint64_t xsdt)
 	p[32] = (char)acpi_checksum(p, ACPI_RSDP_SIZE);
 }
 
-struct err *acpi_build(const struct acpi_facts *facts, struct strbuf *sb)
+struct acpi_places acpi_tables(const struct acpi_facts *facts, uint64_t base, struct strbuf *sb)
 {
-	size_t tables[3];
-	size_t dsdt, xsdt;
+	struct acpi_places places;
+	size_t tables[ACPI_XSDT_ENTRIES];
+	size_t dsdt = acpi_dsdt(facts, sb);
 
-	strbuf_append_zero(sb, ACPI_RSDP_SIZE);
-	dsdt = acpi_dsdt(facts, sb);
-	tables[0] = acpi_fadt(facts, facts->base + dsdt, sb);
+	places.fadt = acpi_fadt(facts, base + dsdt, sb);
+	tables[0] = places.fadt;
 	tables[1] = acpi_madt(facts, sb);
 	tables[2] = acpi_mcfg(facts, sb);
-	xsdt = acpi_open_table(sb, "XSDT", 1);
+	places.xsdt = acpi_open_table(sb, "XSDT", 1);
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-		strbuf_le64(sb, facts->base + tables[i]);
-	acpi_close_table(sb, xsdt);
+		strbuf_le64(sb, base + tables[i]);
+	acpi_close_table(sb, places.xsdt);
+	return places;
+}
+
+struct err *acpi_check_size(const struct acpi_facts *facts, const struct strbuf *sb)
+{
 	if (sb->failed || sb->len > facts->size)
 		return err_new(ENOSPC, "The ACPI tables of %u vCPUs do not fit in %llu KiB",
 			facts->n_cpus, (unsigned long long)(facts->size >> 10));
-	acpi_fill_rsdp(sb->data, facts->base + xsdt);
 	return NULL;
+}
+
+struct err *acpi_build(const struct acpi_facts *facts, struct strbuf *sb)
+{
+	struct acpi_places places;
+	struct err *err;
+
+	strbuf_append_zero(sb, ACPI_RSDP_SIZE);
+	places = acpi_tables(facts, facts->base, sb);
+	err = acpi_check_size(facts, sb);
+	if (!err)
+		acpi_rsdp(sb->data, facts->base + places.xsdt);
+	return err;
 }

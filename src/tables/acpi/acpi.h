@@ -7,6 +7,8 @@
 
 #include "base/strbuf.h"
 
+struct err;
+
 struct acpi_facts {
 	uint64_t base; /* physical address of the tables, the RSDP first */
 	uint64_t size; /* room there */
@@ -16,6 +18,7 @@ struct acpi_facts {
 	uint32_t ioapic;
 	uint16_t com1_port;
 	uint8_t com1_irq;
+	uint16_t fw_cfg_port;   /* 0: none */
 	uint16_t sleep_control; /* sleep status is the next port */
 	uint16_t reset_port;
 	uint8_t reset_value;
@@ -35,5 +38,16 @@ struct acpi_facts {
 /*
  * All tables as one blob to be written at facts->base. An error if they do not fit. [any]
  */
-struct err;
 struct err *must_check acpi_build(const struct acpi_facts *facts, struct strbuf *out);
+
+/* What firmware is given to put the tables wherever it likes (QEMU, docs/specs/fw_cfg.rst, and
+ * hw/acpi/bios-linker-loader.c). Zero-initialised but for the strbufs' limits. */
+struct acpi_loader {
+	struct strbuf tables; /* etc/acpi/tables */
+	struct strbuf rsdp;   /* etc/acpi/rsdp */
+	struct strbuf script; /* etc/table-loader */
+};
+
+/* The tables for firmware; facts->base does not count. [any] */
+struct err *must_check acpi_build_loader(const struct acpi_facts *facts, struct acpi_loader *out);
+void acpi_loader_deinit(struct acpi_loader *loader);

@@ -152,6 +152,19 @@ static void dsdt_com1(const struct acpi_facts *facts, struct strbuf *sb)
 	aml_close(sb, device);
 }
 
+/* Linux: drivers/firmware/qemu_fw_cfg.c. */
+static void dsdt_fw_cfg(const struct acpi_facts *facts, struct strbuf *sb)
+{
+	struct aml_mark device = aml_open_device(sb, "FWCF");
+	struct strbuf res = STRBUF_INIT(DSDT_RESOURCES_MAX);
+
+	aml_name_string(sb, "_HID", "QEMU0002");
+	aml_name_int(sb, "_STA", 0x0b); /* present and working, not shown to people */
+	aml_res_io(&res, facts->fw_cfg_port, 12);
+	aml_name_crs(sb, &res);
+	aml_close(sb, device);
+}
+
 /* Takes the events, and tells the button of its own (ACPI 6.5, 5.6.9.3). */
 static void dsdt_ged_evt(struct strbuf *sb)
 {
@@ -203,6 +216,8 @@ size_t acpi_dsdt(const struct acpi_facts *facts, struct strbuf *sb)
 	dsdt_pci(facts, sb);
 	dsdt_ecam(facts, sb);
 	dsdt_com1(facts, sb);
+	if (facts->fw_cfg_port)
+		dsdt_fw_cfg(facts, sb);
 	dsdt_power(facts, sb);
 	aml_close(sb, scope);
 	aml_name(sb, "_S5");

@@ -10,9 +10,6 @@
 #include "base/endian.h"
 #include "base/err.h"
 
-#define SMBIOS_ENTRY_SIZE 24
-#define SMBIOS_TABLE_AT   32 /* of the structures behind the entry point */
-
 /* A structure being built: its length byte is filled in when its strings begin. */
 static size_t smbios_open(struct strbuf *sb, uint8_t type, uint16_t handle)
 {
@@ -78,6 +75,17 @@ static void smbios_chassis(struct strbuf *sb) /* 7.4 */
 	strbuf_le32(sb, 0);
 	strbuf_append_zero(sb, 5);
 	smbios_close(sb, at, (const char *const[]){"alioth", NULL});
+}
+
+static void smbios_oem_strings(const struct smbios_facts *facts, struct strbuf *sb) /* 7.12 */
+{
+	size_t at = smbios_open(sb, 11, 0xb00);
+	uint8_t n = 0;
+
+	while (facts->oem_strings[n])
+		n++;
+	strbuf_u8(sb, n);
+	smbios_close(sb, at, facts->oem_strings);
 }
 
 static void smbios_processor(
@@ -192,6 +200,8 @@ struct err *smbios_build(const struct smbios_facts *facts, struct strbuf *sb)
 	smbios_chassis(sb);
 	for (unsigned int i = 0; i < facts->sockets; i++)
 		smbios_processor(facts, i, sb);
+	if (facts->oem_strings)
+		smbios_oem_strings(facts, sb);
 	smbios_memory_array(facts, sb);
 	smbios_memory_device(facts, sb);
 	for (unsigned int i = 0; i < ARRAY_SIZE(facts->ram); i++) {

@@ -20,6 +20,7 @@ static inline struct acpi_facts facts_of(uint32_t *apic_ids, unsigned int n_cpus
 		.ioapic = 0xfec00000,
 		.com1_port = 0x3f8,
 		.com1_irq = 4,
+		.fw_cfg_port = 0x510,
 		.sleep_control = 0x600,
 		.reset_port = 0x604,
 		.reset_value = 0x72,

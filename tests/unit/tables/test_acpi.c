@@ -262,6 +262,90 @@ static void test_size_of_the_dsdt_does_not_follow_the_processors(void **state)
 	assert_int_equal(load_le32(at(load_le64(find("FACP", &ignored) + 140)) + 4), one);
 }
 
+/* ---- The loader's script ---- */
+
+#define LOADER_COMMAND 128
+
+struct loaded {
+	const char *name;
+	struct strbuf *blob;
+	uint64_t base; /* 0: not allocated yet */
+};
+
+static struct loaded *loaded_of(struct loaded *files, const char *name)
+{
+	return &files[strcmp(files[0].name, name) ? 1 : 0];
+}
+
+/* One command, as firmware runs it. */
+static void run_command(struct loaded *files, const char *command)
+{
+	struct loaded *file = loaded_of(files, command + 4);
+	uint32_t at;
+	char *p;
+
+	assert_string_equal(file->name, command + 4);
+	switch (load_le32(command)) {
+	case 1:
+		file->base = file == files ? 0x7ee00000 : 0xf5b00;
+		assert_int_equal(file->base % load_le32(command + 60), 0);
+		break;
+	case 2:
+		assert_true(file->base && files[0].base);
+		assert_string_equal(command + 60, files[0].name);
+		assert_int_equal((uint8_t)command[120], 8);
+		p = file->blob->data + load_le32(command + 116);
+		assert_true(p + 8 <= file->blob->data + file->blob->len);
+		store_le64(p, load_le64(p) + files[0].base);
+		break;
+	case 3:
+		at = load_le32(command + 60);
+		p = file->blob->data + load_le32(command + 64);
+		file->blob->data[at] =
+			(char)(file->blob->data[at] - sum(p, load_le32(command + 68)));
+		break;
+	default:
+		fail();
+	}
+}
+
+static void test_firmware_makes_the_same_tables(void **state)
+{
+	struct acpi_loader loader;
+	struct loaded files[2] = {
+		{"etc/acpi/tables", &loader.tables, 0}, {"etc/acpi/rsdp", &loader.rsdp, 0}};
+	const char *xsdt;
+
+	facts = facts_of(apic_ids, 3);
+	assert_ok(acpi_build_loader(&facts, &loader));
+	for (size_t i = 0; i < loader.script.len; i += LOADER_COMMAND)
+		run_command(files, loader.script.data + i);
+	assert_int_equal(sum(loader.rsdp.data, 20), 0);
+	assert_int_equal(sum(loader.rsdp.data, 36), 0);
+	/* From here on they are tables like the others. */
+	strbuf_deinit(&blob);
+	blob = loader.tables;
+	facts.base = files[0].base;
+	xsdt = at(load_le64(loader.rsdp.data + 24));
+	assert_int_equal(check_table(load_le64(loader.rsdp.data + 24), "XSDT"), 36 + 3 * 8);
+	check_table(load_le64(xsdt + 36), "FACP");
+	check_table(load_le64(xsdt + 44), "APIC");
+	check_table(load_le64(xsdt + 52), "MCFG");
+	check_table(load_le64(at(load_le64(xsdt + 36)) + 140), "DSDT");
+	strbuf_deinit(&loader.rsdp);
+	strbuf_deinit(&loader.script);
+}
+
+static void test_tables_for_firmware_have_a_limit_too(void **state)
+{
+	struct acpi_loader loader;
+
+	facts = facts_of(apic_ids, FACTS_CPUS_MAX);
+	facts.size = 1024;
+	assert_err(acpi_build_loader(&facts, &loader), "do not fit");
+	acpi_loader_deinit(&loader);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +356,8 @@ int main(void)
 			test_small_ids_of_late_processors_are_local_apics, teardown),
 		cmocka_unit_test_teardown(test_mcfg_covers_the_buses, teardown),
 		cmocka_unit_test_teardown(test_dsdt_follows_the_facts, teardown),
+		cmocka_unit_test_teardown(test_firmware_makes_the_same_tables, teardown),
+		cmocka_unit_test_teardown(test_tables_for_firmware_have_a_limit_too, teardown),
 		cmocka_unit_test_teardown(test_tables_that_do_not_fit, teardown),
 		cmocka_unit_test_teardown(test_tables_anywhere, teardown),
 		cmocka_unit_test_teardown(

@@ -137,6 +137,41 @@ static void test_no_room(void **state)
 	assert_err(smbios_build(&facts, &blob), "do not fit");
 }
 
+static void expect_credential(const char *data, size_t len, const char *expected)
+{
+	char *credential = smbios_credential("a.b", data, len);
+
+	assert_string_equal(credential, expected);
+	free(credential);
+}
+
+static void test_credentials(void **state)
+{
+	expect_credential("", 0, "io.systemd.credential:a.b=");
+	expect_credential("x = ~", 5, "io.systemd.credential:a.b=x = ~");
+	/* RFC 4648, chapter 10, with a byte that is not text. */
+	expect_credential("\n", 1, "io.systemd.credential.binary:a.b=Cg==");
+	expect_credential("a\n", 2, "io.systemd.credential.binary:a.b=YQo=");
+	expect_credential("\0\xff\xfe", 3, "io.systemd.credential.binary:a.b=AP/+");
+	expect_credential("foobar\n", 7, "io.systemd.credential.binary:a.b=Zm9vYmFyCg==");
+}
+
+static void test_oem_strings(void **state)
+{
+	static const char *const strings[] = {"first", "second=2", NULL};
+
+	build();
+	assert_int_equal(counts[11], 0);
+	strbuf_deinit(&blob);
+	blob = STRBUF_INIT(0x10000);
+	facts.oem_strings = strings;
+	build();
+	assert_int_equal(counts[11], 1);
+	assert_int_equal(found[11][4], 2);
+	assert_string_equal(text(found[11], 1), "first");
+	assert_string_equal(text(found[11], 2), "second=2");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +181,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_much_memory_and_many_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_little_memory_is_one_range, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
+		cmocka_unit_test(test_credentials),
+		cmocka_unit_test_setup_teardown(test_oem_strings, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
