@@ -6,12 +6,15 @@
 
 #include <string.h>
 
-#define VM_CONFIG_PAGE_SIZE  KIB(4)
-#define VM_CONFIG_MEMORY_MIN MIB(2)
-#define VM_CONFIG_MTU_MIN    68 /* virtio 1.3, 5.1.4.1 */
-#define VM_CONFIG_IF_MAX     15
-#define VM_CONFIG_ID_MAX     31
-#define VM_CONFIG_SERIAL_MAX 20 /* virtio 1.3, 5.2.6: the identifier of a block device */
+#define VM_CONFIG_PAGE_SIZE      KIB(4)
+#define VM_CONFIG_MEMORY_MIN     MIB(2)
+#define VM_CONFIG_MTU_MIN        68 /* virtio 1.3, 5.1.4.1 */
+#define VM_CONFIG_IF_MAX         15
+#define VM_CONFIG_ID_MAX         31
+#define VM_CONFIG_FW_CFG_MAX     55 /* the directory's field, less the terminator */
+#define VM_CONFIG_CREDENTIAL_MAX 255
+#define VM_CONFIG_STRINGS_MAX    255 /* SMBIOS 3.6, 7.12: the count is a byte */
+#define VM_CONFIG_SERIAL_MAX     20  /* virtio 1.3, 5.2.6: the identifier of a block device */
 
 /* ---- Builder ---- */
 
@@ -237,6 +240,54 @@ static struct err *vm_config_check_blk(const struct vm_config *config, size_t in
 	return NULL;
 }
 
+/* ---- What the guest is told by name ---- */
+
+static struct err *vm_config_check_fw_cfg(const struct fw_cfg_config *item)
+{
+	size_t len = strlen(item->name);
+
+	if (!len || len > VM_CONFIG_FW_CFG_MAX)
+		return err_new(0, "--fw-cfg: name=%s has %zu bytes; 1 to %u are possible",
+			item->name, len, VM_CONFIG_FW_CFG_MAX);
+	if (!item->file == !item->string)
+		return err_new(0, "--fw-cfg: name=%s: give one of file and string", item->name);
+	return NULL;
+}
+
+static struct err *vm_config_check_credential(const struct credential_config *credential)
+{
+	const char *name = credential->name;
+	size_t len = strlen(name);
+
+	for (const char *p = name; *p; p++) {
+		if (*p <= ' ' || *p > '~' || strchr("/:=", *p))
+			len = 0;
+	}
+	if (!len || len > VM_CONFIG_CREDENTIAL_MAX || name[0] == '.')
+		return err_new(0, "--credential: name=%s cannot name a credential", name);
+	if (!credential->file == !credential->value)
+		return err_new(0, "--credential: name=%s: give one of file and value", name);
+	return NULL;
+}
+
+static struct err *vm_config_check_texts(const struct vm_config *config)
+{
+	struct err *err = NULL;
+
+	for (size_t i = 0; !err && i < config->n_fw_cfg; i++)
+		err = vm_config_check_fw_cfg(&config->fw_cfg[i]);
+	for (size_t i = 0; !err && i < config->n_credential; i++)
+		err = vm_config_check_credential(&config->credential[i]);
+	for (size_t i = 0; !err && i < config->n_oem_string; i++) {
+		if (!*config->oem_string[i])
+			err = err_new(0, "--oem-string: the text is empty");
+	}
+	if (!err && config->n_credential + config->n_oem_string > VM_CONFIG_STRINGS_MAX)
+		err = err_new(0, "--credential and --oem-string: together more than %u",
+			VM_CONFIG_STRINGS_MAX);
+	return err;
+}
+
 struct err *vm_config_validate(const struct vm_config *config)
 {
 	struct err *err = vm_config_check_payload(config);
@@ -251,5 +302,5 @@ struct err *vm_config_validate(const struct vm_config *config)
 		err = vm_config_check_net(&config->net[i]);
 	for (size_t i = 0; !err && i < config->n_blk; i++)
 		err = vm_config_check_blk(config, i);
-	return err;
+	return err ? err : vm_config_check_texts(config);
 }

@@ -117,6 +117,20 @@ struct balloon_config {
 	bool packed;
 };
 
+/* An item of fw_cfg: one of the two contents. */
+struct fw_cfg_config {
+	char *name;
+	char *file;
+	char *string;
+};
+
+/* A credential for the guest's systemd: one of the two contents. */
+struct credential_config {
+	char *name;
+	char *file;
+	char *value;
+};
+
 enum kernel_unpack { KERNEL_UNPACK_HOST, KERNEL_UNPACK_GUEST };
 
 struct vm_config {
@@ -135,6 +149,12 @@ struct vm_config {
 	struct blk_config *blk;
 	size_t n_blk;
 	struct balloon_config balloon;
+	struct fw_cfg_config *fw_cfg;
+	size_t n_fw_cfg;
+	struct credential_config *credential;
+	size_t n_credential;
+	char **oem_string;
+	size_t n_oem_string;
 	bool no_reboot;
 	uint32_t power_button_timeout; /* seconds; 0: none */
 	enum kernel_unpack kernel_unpack;

@@ -417,6 +417,57 @@ static const struct config_struct balloon_schema = {(const struct config_field[]
 	END,
 }};
 
+static const struct config_struct fw_cfg_schema = {(const struct config_field[]){
+	{.name = "name",
+		FIELD(struct fw_cfg_config, name),
+		.kind = CONFIG_STRING,
+		.required = true,
+		.meta = "name",
+		.help = "name of the item, at most 55 bytes; opt/ is where names of users belong"},
+	{.name = "file",
+		FIELD(struct fw_cfg_config, file),
+		.kind = CONFIG_STRING,
+		.meta = "path",
+		.help = "file that it holds"},
+	{.name = "string",
+		FIELD(struct fw_cfg_config, string),
+		.kind = CONFIG_STRING,
+		.meta = "text",
+		.help = "text that it holds, without a terminator"},
+	END,
+}};
+
+static const struct config_field fw_cfg_item = {
+	.name = "fw-cfg", .kind = CONFIG_STRUCT, .fields = &fw_cfg_schema, .help = "an item"};
+
+static const struct config_struct credential_schema = {(const struct config_field[]){
+	{.name = "name",
+		FIELD(struct credential_config, name),
+		.kind = CONFIG_STRING,
+		.required = true,
+		.meta = "name",
+		.help = "name of the credential, as passwd.hashed-password.root"},
+	{.name = "file",
+		FIELD(struct credential_config, file),
+		.kind = CONFIG_STRING,
+		.meta = "path",
+		.help = "file that it holds"},
+	{.name = "value",
+		FIELD(struct credential_config, value),
+		.kind = CONFIG_STRING,
+		.meta = "text",
+		.help = "text that it holds"},
+	END,
+}};
+
+static const struct config_field credential_item = {.name = "credential",
+	.kind = CONFIG_STRUCT,
+	.fields = &credential_schema,
+	.help = "a credential"};
+
+static const struct config_field oem_string_item = {
+	.name = "oem-string", .kind = CONFIG_STRING, .help = "a text"};
+
 static const struct config_choice kernel_unpack_choices[] = {
 	{"host", NULL}, {"guest", NULL}, {NULL, NULL}};
 
@@ -519,6 +570,30 @@ const struct config_struct vm_config_schema = {(const struct config_field[]){
 		.fields = &balloon_schema,
 		.meta = "spec",
 		.help = "virtio memory balloon: RAM that the guest does not need goes back to the host"},
+	{.name = "fw-cfg",
+		FIELD(struct vm_config, fw_cfg),
+		.count_offset = offsetof(struct vm_config, n_fw_cfg),
+		.kind = CONFIG_LIST,
+		.item = &fw_cfg_item,
+		.item_size = sizeof(struct fw_cfg_config),
+		.meta = "spec",
+		.help = "item of fw_cfg, QEMU's firmware configuration device"},
+	{.name = "credential",
+		FIELD(struct vm_config, credential),
+		.count_offset = offsetof(struct vm_config, n_credential),
+		.kind = CONFIG_LIST,
+		.item = &credential_item,
+		.item_size = sizeof(struct credential_config),
+		.meta = "spec",
+		.help = "credential for the guest's systemd, by SMBIOS"},
+	{.name = "oem-string",
+		FIELD(struct vm_config, oem_string),
+		.count_offset = offsetof(struct vm_config, n_oem_string),
+		.kind = CONFIG_LIST,
+		.item = &oem_string_item,
+		.item_size = sizeof(char *),
+		.meta = "text",
+		.help = "OEM string of SMBIOS (type 11)"},
 	{.name = "no-reboot",
 		FIELD(struct vm_config, no_reboot),
 		.kind = CONFIG_BOOL,

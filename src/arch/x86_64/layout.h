@@ -59,6 +59,7 @@
 #define X86_PORT_I8042_DATA    0x60
 #define X86_PORT_I8042_COMMAND 0x64
 #define X86_PORT_COM1          0x3f8
+#define X86_PORT_FW_CFG        0x510 /* 12 ports */
 #define X86_PORT_SLEEP_CONTROL 0x600
 #define X86_PORT_SLEEP_STATUS  0x601
 #define X86_PORT_RESET         0x604

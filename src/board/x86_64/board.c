@@ -158,6 +158,8 @@ static struct err *board_create_parts(struct board *board)
 	struct err *err = board_open_payload(board);
 
 	if (!err)
+		err = board_open_oem_strings(board);
+	if (!err)
 		err = x86_topology_init(&request, &board->topology);
 	if (err)
 		return err;
@@ -229,6 +231,7 @@ void board_free(struct board *board)
 	ram_free(board->ram);
 	hv_vm_free(board->hv);
 	loader_free(board->loader);
+	board_free_oem_strings(board);
 	free(board->cpuid);
 	free(board);
 }

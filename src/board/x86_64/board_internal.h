@@ -49,6 +49,9 @@ struct board {
 	struct reset_control *reset_control;
 	struct console *console;
 	struct virtio_balloon *balloon; /* NULL: none */
+	struct fw_cfg *fw_cfg;          /* NULL: none */
+	char **oem_strings;             /* NULL-terminated; NULL: none */
+	size_t n_oem_strings;
 	struct pci_segment *pci;
 	struct pci_windows windows;
 	struct pci_intx_router intx_router;
@@ -60,6 +63,11 @@ void board_own(struct board *board, struct device *device);
 
 /* devices.c: what board_populate() creates, besides PCI. */
 struct err *must_check board_create_platform(struct board *board);
+/* fw_cfg.c: the device and what it holds, if there is a use for it. */
+struct err *must_check board_create_fw_cfg(struct board *board);
+/* oem_strings.c: what the user passes by SMBIOS. */
+struct err *must_check board_open_oem_strings(struct board *board);
+void board_free_oem_strings(struct board *board);
 /* pci.c: the PCI segment and the functions on it. */
 struct err *must_check board_create_pci(struct board *board);
 /* firmware.c: ACPI and SMBIOS into RAM. */

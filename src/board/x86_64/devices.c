@@ -89,5 +89,7 @@ struct err *board_create_platform(struct board *board)
 		err = board_create_serial(board);
 	if (!err)
 		err = board_create_power(board);
+	if (!err)
+		err = board_create_fw_cfg(board);
 	return err;
 }

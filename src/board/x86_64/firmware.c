@@ -32,6 +32,7 @@ static struct err *firmware_acpi(struct board *board, const uint32_t *apic_ids)
 		.ioapic = X86_IOAPIC_BASE,
 		.com1_port = X86_PORT_COM1,
 		.com1_irq = X86_GSI_COM1,
+		.fw_cfg_port = board->fw_cfg ? X86_PORT_FW_CFG : 0,
 		.sleep_control = X86_PORT_SLEEP_CONTROL,
 		.reset_port = X86_PORT_RESET,
 		.reset_value = X86_RESET_VALUE,
@@ -71,6 +72,7 @@ static struct err *firmware_smbios(struct board *board)
 		.threads = board->topology.threads,
 		.ram = {{0, low}, {X86_RAM_HIGH_BASE, size - low}},
 		.version = ALIOTH_VERSION,
+		.oem_strings = (const char *const *)board->oem_strings,
 	};
 	struct err *err = smbios_build(&facts, &sb);
 

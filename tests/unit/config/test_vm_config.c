@@ -80,6 +80,42 @@ static void test_defaults(void **state)
 	assert_false(f->config.no_reboot);
 }
 
+static void test_texts_for_the_guest(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, "kernel", "vmlinuz");
+	set(f, "fw-cfg", "name=opt/a,string=one");
+	set(f, "fw-cfg", "name=opt/b,file=/b");
+	set(f, "credential", "name=passwd.hashed-password.root,value=$1$x");
+	set(f, "credential", "name=ssh,file=/key");
+	set(f, "oem-string", "a=b,c");
+	finish(f);
+	assert_int_equal(f->config.n_fw_cfg, 2);
+	assert_string_equal(f->config.fw_cfg[0].string, "one");
+	assert_null(f->config.fw_cfg[0].file);
+	assert_string_equal(f->config.fw_cfg[1].file, "/b");
+	assert_int_equal(f->config.n_credential, 2);
+	assert_string_equal(f->config.credential[0].value, "$1$x");
+	assert_string_equal(f->config.oem_string[0], "a=b,c");
+}
+
+static void test_bad_texts_for_the_guest(void **state)
+{
+	refuses("fw-cfg", "name=opt/a", "give one of file and string");
+	refuses("fw-cfg", "name=opt/a,file=x,string=y", "give one of file and string");
+	refuses("fw-cfg", "name=,string=y", "has 0 bytes");
+	refuses("fw-cfg",
+		"name=opt/3456789012345678901234567890123456789012345678901234567,string=",
+		"has 59 bytes; 1 to 55 are possible");
+	rejects("fw-cfg", "string=y", "name");
+	refuses("credential", "name=a", "give one of file and value");
+	refuses("credential", "name=a/b,value=x", "cannot name a credential");
+	refuses("credential", "name=,value=x", "cannot name a credential");
+	refuses("credential", "name=..,value=x", "cannot name a credential");
+	refuses("oem-string", "", "the text is empty");
+}
+
 static void test_everything(void **state)
 {
 	struct fixture *f = *state;
@@ -425,6 +461,8 @@ int main(void)
 		TEST(test_disk_rules),
 		TEST(test_network_rules),
 		TEST(test_network_addresses),
+		TEST(test_texts_for_the_guest),
+		TEST(test_bad_texts_for_the_guest),
 		TEST(test_json_is_the_same),
 		TEST(test_json_and_options_do_not_overlap),
 		TEST(test_builder_can_be_used_again),
