@@ -19,7 +19,7 @@ LAYERS = {
     "net": "base sys event",
     "tables": "base",
     "check": "base sys hv",
-    "device": "base event mem",
+    "device": "base sys event mem",
     "pci": "base device mem hv",
     "virtio": "base device pci block net fuse event mem hv",
     "loader": "base mem arch tables hv",

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "sys/terminal.h"
 
 #define CONSOLE_FLUSH_NS 1000000u /* from the first byte to the write of its batch */
 #define CONSOLE_CLOSE_MS 1000     /* what console_close() waits for a slow reader */
@@ -89,6 +92,62 @@ static void console_on_flush_msg(struct loop_msg *msg)
 		loop_timer_set(console->loop, &console->flush_timer, CONSOLE_FLUSH_NS);
 }
 
+/* ---- The other end ---- */
+
+bool console_is_connected(const struct console *console)
+{
+	return !console->backend->has_clients || console->out.fd >= 0 || console->input_len ||
+	       (console->in.fd >= 0 && !console->in_eof);
+}
+
+void console_tell_connection(struct console *console)
+{
+	bool connected = console_is_connected(console);
+
+	if (connected == console->connected)
+		return;
+	console->connected = connected;
+	if (console->peer && console->peer->connected)
+		console->peer->connected(console->peer, connected);
+}
+
+bool console_has_size(const struct console *console)
+{
+	return console->size_fd >= 0;
+}
+
+struct console_size console_size(const struct console *console)
+{
+	uint32_t size = atomic_load_explicit(&console->size, memory_order_relaxed);
+
+	return (struct console_size){.columns = (uint16_t)size, .rows = (uint16_t)(size >> 16)};
+}
+
+void console_update_size(struct console *console)
+{
+	uint16_t columns;
+	uint16_t rows;
+	uint32_t size;
+
+	if (console->size_fd < 0 || sys_terminal_get_size(console->size_fd, &columns, &rows))
+		return;
+	size = columns | (uint32_t)rows << 16;
+	if (atomic_exchange_explicit(&console->size, size, memory_order_relaxed) != size &&
+		console->peer && console->peer->resized)
+		console->peer->resized(console->peer);
+}
+
+static void console_on_size_msg(struct loop_msg *msg)
+{
+	console_update_size(container_of(msg, struct console, size_msg));
+}
+
+void console_look_at_size(struct console *console)
+{
+	if (console_has_size(console))
+		loop_post(console->loop, &console->size_msg);
+}
+
 /* ---- Input ---- */
 
 /* Hands over what was read; true when all of it is taken. */
@@ -152,6 +211,8 @@ static bool console_read(struct console *console)
 		return false;
 	}
 	console->input_len = (size_t)n;
+	if (console->size_fd == console->in.fd)
+		console_update_size(console);
 	if (console->backend->filter)
 		console->input_len =
 			console->backend->filter(console, console->input, console->input_len);
@@ -167,6 +228,7 @@ static void console_pump(struct console *console, bool can_read)
 	while (console_deliver(console) && can_read && console_read(console))
 		can_read = console->in_unpollable;
 	console_wait(console);
+	console_tell_connection(console);
 }
 
 /* The input, or a descriptor that does both. */
@@ -238,17 +300,24 @@ void console_detach(struct console *console)
 		close(out);
 }
 
+void console_set_name(
+	struct console *console, const char *kind, const struct console_options *options)
+{
+	(void)snprintf(console->name, sizeof(console->name), "%s%s%s", kind,
+		options->label ? " of " : "", options->label ? options->label : "");
+}
+
 static struct err *console_open(struct console *console, const struct console_options *options)
 {
 	static const struct console_backend null_backend = {0};
 
 	switch (options->kind) {
 	case CONSOLE_STDIO:
-		return console_open_stdio(console);
+		return console_open_stdio(console, options);
 	case CONSOLE_LOG:
 		return console_open_log(console, options);
 	case CONSOLE_PTY:
-		return console_open_pty(console);
+		return console_open_pty(console, options);
 	case CONSOLE_SOCKET:
 		return console_open_socket(console, options);
 	case CONSOLE_NULL:
@@ -268,19 +337,22 @@ struct err *console_create(const struct console_options *options, struct loop *l
 		return err_new(ENOMEM, "Cannot create a console");
 	console->loop = loop;
 	console->events = events;
-	console->name = "console";
+	console->size_fd = -1;
 	console->in = (struct loop_fd){.fd = -1, .ready = console_on_readable};
 	console->out = (struct loop_fd){.fd = -1, .ready = console_on_writable};
 	console->listener.fd = -1;
 	console->flush_timer.fired = console_on_flush_timer;
 	console->flush_msg.run = console_on_flush_msg;
 	console->input_msg.run = console_on_input_msg;
+	console->size_msg.run = console_on_size_msg;
 	pthread_mutex_init(&console->lock, NULL);
 	err = console_open(console, options);
 	if (err) {
 		console_free(console);
 		return err_wrap(err, "Failed to create a console");
 	}
+	console->connected = console_is_connected(console);
+	console_update_size(console);
 	*ret_console = console;
 	return NULL;
 }

@@ -13,7 +13,7 @@
  * full disk (until there is space again) and a pty or socket that nobody reads drop it, with one
  * warning; a reader that is merely slow makes the guest wait.
  *
- * Threads: console_put() and console_input_wanted() [any]; everything else [loop], or before it
+ * Threads: output, sizes and console_input_wanted() [any]; everything else [loop], or before it
  * runs.
  */
 #pragma once
@@ -27,8 +27,14 @@ enum console_kind { CONSOLE_STDIO, CONSOLE_LOG, CONSOLE_PTY, CONSOLE_SOCKET, CON
 
 struct console_options {
 	enum console_kind kind;
-	const char *path; /* log, socket */
-	bool append;      /* log */
+	const char *path;  /* log, socket */
+	bool append;       /* log */
+	const char *label; /* for log lines, where there are several; NULL: none */
+};
+
+/* Of a terminal, in characters; 0: not known. */
+struct console_size {
+	uint16_t columns, rows;
 };
 
 /* The device at the guest's end; embedded in it. Called by the loop without locks of the console.
@@ -37,8 +43,12 @@ struct console_peer {
 	/* Takes up to len bytes and returns how many; fewer than len: console_input_wanted() asks
 	 * for the rest. */
 	size_t (*receive)(struct console_peer *peer, const uint8_t *data, size_t len);
-	/* There is room after console_put() refused. */
+	/* There is room after console_put() or console_write() refused. */
 	void (*writable)(struct console_peer *peer);
+	/* A client has come, or has left and all that it sent was taken; optional. */
+	void (*connected)(struct console_peer *peer, bool connected);
+	/* console_size() is another; optional. */
+	void (*resized)(struct console_peer *peer);
 };
 
 /* What the user of a terminal can ask of the VM. */
@@ -57,8 +67,13 @@ void console_set_peer(struct console *console, struct console_peer *peer);
 /* Begins to read input; in the loop's thread, so that the first vCPU does not wait for it. */
 void console_start(struct console *console);
 
+/* Is there somebody at the other end? Only a socket knows; the others always say so. */
+bool console_is_connected(const struct console *console);
+
 /* Queues one byte; false if there is no room. [any] */
 bool must_check console_put(struct console *console, uint8_t byte);
+/* Queues as many of the bytes as there is room for, and returns how many. [any] */
+size_t must_check console_write(struct console *console, const void *data, size_t len);
 /* The device has room for input again. [any] */
 void console_input_wanted(struct console *console);
 
@@ -72,5 +87,13 @@ void console_close(struct console *console);
  * it is in the background. [any]
  */
 void console_take_terminal(struct console *console);
+/*
+ * Is there a terminal whose size the guest may know: stdio's, or the pty's, which its user sets
+ * (looked at with each input). [any]
+ */
+bool console_has_size(const struct console *console);
+struct console_size console_size(const struct console *console);
+/* The terminal may have another size now (SIGWINCH). [any] */
+void console_look_at_size(struct console *console);
 /* Only the terminal, for handlers of fatal signals: async-signal-safe. */
 void console_restore_terminal(const struct console *console);

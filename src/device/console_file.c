@@ -26,7 +26,7 @@ struct err *console_open_log(struct console *console, const struct console_optio
 		    (options->append ? O_APPEND : O_TRUNC);
 
 	console->backend = &log_backend;
-	console->name = "log console";
+	console_set_name(console, "log console", options);
 	console->out.fd = open(options->path, flags, 0640);
 	if (console->out.fd < 0)
 		return err_new(errno, "Cannot open the console log \"%s\"", options->path);
@@ -41,7 +41,7 @@ static void pty_lost(struct console *console)
 
 static const struct console_backend pty_backend = {.lost = pty_lost};
 
-struct err *console_open_pty(struct console *console)
+struct err *console_open_pty(struct console *console, const struct console_options *options)
 {
 	auto_close int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	auto_close int slave = -1;
@@ -49,7 +49,7 @@ struct err *console_open_pty(struct console *console)
 	char name[64];
 
 	console->backend = &pty_backend;
-	console->name = "pty console";
+	console_set_name(console, "pty console", options);
 	console->drop_when_full = true;
 	if (master < 0 || grantpt(master) || unlockpt(master) ||
 		ptsname_r(master, name, sizeof(name)))
@@ -63,9 +63,11 @@ struct err *console_open_pty(struct console *console)
 	(void)tcsetattr(slave, TCSANOW, &raw);
 	if (fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK))
 		return err_new(errno, "Cannot set up the pseudo-terminal %s", name);
-	log_warn("The console is %s", name);
+	log_warn("The console%s%s is %s", options->label ? " of " : "",
+		options->label ? options->label : "", name);
 	console->in.fd = steal_fd(&master);
 	console->out.fd = console->in.fd;
+	console->size_fd = console->in.fd;
 	console->listener.fd = steal_fd(&slave);
 	return NULL;
 }

@@ -22,6 +22,8 @@ struct console_backend {
 	size_t (*filter)(struct console *console, uint8_t *data, size_t len);
 	/* read() said EIO: true if it is to be tried again, which the backend sees to. Optional. */
 	bool (*denied)(struct console *console);
+	/* Clients come and go; otherwise somebody is always there. */
+	bool has_clients;
 	/* Releases what the backend holds beyond the console's descriptors; optional. */
 	void (*close)(struct console *console);
 };
@@ -31,8 +33,8 @@ struct console {
 	struct loop *loop;
 	struct console_events *events;
 	struct console_peer *peer;
-	const char *name; /* for log lines; static */
-	char *path;       /* log, socket; owned */
+	char name[96]; /* for log lines */
+	char *path;    /* log, socket; owned */
 
 	struct loop_fd in;   /* fd -1: no input */
 	struct loop_fd out;  /* fd -1: output is dropped */
@@ -47,6 +49,10 @@ struct console {
 	struct loop_timer flush_timer;
 	struct loop_msg flush_msg;
 	struct loop_msg input_msg;
+	struct loop_msg size_msg;
+	bool connected;                    /* as the peer was told */
+	int size_fd;                       /* a terminal whose size is the console's; -1: none */
+	_Atomic uint32_t size;             /* columns, rows from bit 16 on */
 	uint8_t input[CONSOLE_INPUT_SIZE]; /* read, but not yet taken by the peer */
 	size_t input_len;
 
@@ -66,10 +72,12 @@ struct console {
 };
 
 /* The backends: fill in descriptors and the rest, or say what is wrong. */
-struct err *must_check console_open_stdio(struct console *console);
+struct err *must_check console_open_stdio(
+	struct console *console, const struct console_options *options);
 struct err *must_check console_open_log(
 	struct console *console, const struct console_options *options);
-struct err *must_check console_open_pty(struct console *console);
+struct err *must_check console_open_pty(
+	struct console *console, const struct console_options *options);
 struct err *must_check console_open_socket(
 	struct console *console, const struct console_options *options);
 
@@ -90,6 +98,13 @@ void console_warn_once(struct console *console, int code);
 
 /* Waits for what the state asks for, after a change of in_eof or out_waits. */
 void console_wait(struct console *console);
+/* Tells the peer of a client that has come or gone. */
+void console_tell_connection(struct console *console);
+/* What the console is, for log lines: "socket console of LABEL". */
+void console_set_name(
+	struct console *console, const char *kind, const struct console_options *options);
+/* Looks at the terminal's size, and tells the peer of another one. */
+void console_update_size(struct console *console);
 /* Adds the descriptors to the loop. */
 void console_attach(struct console *console);
 /* Takes the descriptors out of the loop and closes those that are not the process's own 0 and 1. */

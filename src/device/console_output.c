@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The console's output: the ring that a vCPU fills and the loop empties, and writes that never
- * wait. console_put() is for any thread, everything else for the loop's.
+ * wait. console_write() is for any thread, everything else for the loop's.
  */
 #define LOG_MODULE "console"
 #include "device/console_internal.h"
@@ -20,24 +20,37 @@
 /* To a descriptor that may block: what a terminal that polls writable takes without. */
 #define CONSOLE_BLOCKING_MAX 256u
 
-bool console_put(struct console *console, uint8_t byte)
+size_t console_write(struct console *console, const void *data, size_t len)
 {
-	bool was_empty;
+	const uint8_t *bytes = data;
+	uint32_t used;
+	size_t n;
 
 	auto_lock(&console->lock);
 	if (!console->ring)
 		console->ring = malloc(CONSOLE_RING_SIZE);
 	if (!console->ring)
-		return true; /* out of memory: dropped */
-	if (console->tail - console->head == CONSOLE_RING_SIZE) {
-		console->refused = true;
-		return false;
+		return len; /* out of memory: dropped */
+	used = console->tail - console->head;
+	n = MIN(len, (size_t)(CONSOLE_RING_SIZE - used));
+	for (size_t done = 0; done < n;) {
+		size_t at = console->tail % CONSOLE_RING_SIZE;
+		size_t now = MIN(n - done, CONSOLE_RING_SIZE - at);
+
+		memcpy(console->ring + at, bytes + done, now);
+		console->tail += (uint32_t)now;
+		done += now;
 	}
-	was_empty = console->tail == console->head;
-	console->ring[console->tail++ % CONSOLE_RING_SIZE] = byte;
-	if (was_empty)
+	if (n < len)
+		console->refused = true;
+	if (!used && n)
 		loop_post(console->loop, &console->flush_msg);
-	return true;
+	return n;
+}
+
+bool console_put(struct console *console, uint8_t byte)
+{
+	return console_write(console, &byte, 1) == 1;
 }
 
 /* The first stretch of queued bytes that lies in one piece, copied out. */

@@ -21,11 +21,12 @@
 /* What the client sent before it left is still there for the guest, until another one comes. */
 static void socket_lost(struct console *console)
 {
-	log_info("socket console: the client has left");
+	log_info("%s: the client has left", console->name);
 	if (console->in_eof)
 		console_detach(console);
 	console->out.fd = -1;
 	(void)loop_modify(&console->listener, EPOLLIN);
+	console_tell_connection(console);
 }
 
 static void socket_drop_rest(struct console *console)
@@ -33,8 +34,9 @@ static void socket_drop_rest(struct console *console)
 	uint8_t byte;
 
 	if (console->in.fd >= 0 && recv(console->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-		log_guest(&console->limit, "socket console: input of a client that has left is "
-					   "dropped for the next one");
+		log_guest(&console->limit,
+			"%s: input of a client that has left is dropped for the next one",
+			console->name);
 	console_detach(console);
 }
 
@@ -48,7 +50,8 @@ static void socket_close(struct console *console)
 	console->listener.fd = -1;
 }
 
-static const struct console_backend socket_backend = {.lost = socket_lost, .close = socket_close};
+static const struct console_backend socket_backend = {
+	.lost = socket_lost, .close = socket_close, .has_clients = true};
 
 static void socket_accept_again(struct loop_timer *timer)
 {
@@ -63,8 +66,8 @@ static void socket_accept_later(struct console *console, int code)
 {
 	if (code == EAGAIN || code == EINTR || code == ECONNABORTED)
 		return;
-	log_guest(
-		&console->limit, "socket console: cannot accept a client: %s", err_strerror(code));
+	log_guest(&console->limit, "%s: cannot accept a client: %s", console->name,
+		err_strerror(code));
 	(void)loop_modify(&console->listener, 0);
 	loop_timer_set(console->loop, &console->retry_timer, SOCKET_RETRY_NS);
 }
@@ -78,11 +81,13 @@ static void socket_on_client(struct loop_fd *source, uint32_t events)
 		socket_accept_later(console, errno);
 		return;
 	}
-	log_info("socket console: a client has come");
+	log_info("%s: a client has come", console->name);
 	socket_drop_rest(console);
+	console_tell_connection(console);
 	console->in.fd = fd;
 	console->out.fd = fd;
 	console_attach(console);
+	console_tell_connection(console);
 	/* The next client waits in the queue of the listener. */
 	(void)loop_modify(&console->listener, 0);
 }
@@ -105,7 +110,7 @@ struct err *console_open_socket(struct console *console, const struct console_op
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
 	console->backend = &socket_backend;
-	console->name = "socket console";
+	console_set_name(console, "socket console", options);
 	console->path = strdup(options->path);
 	if (fd < 0 || !console->path)
 		return err_new(fd < 0 ? errno : ENOMEM, "Cannot create the console's socket");

@@ -129,6 +129,7 @@ static void stdio_read_again(struct loop_timer *timer)
 	}
 	console->in_eof = false;
 	console_take_terminal(console);
+	console_update_size(console);
 	console_wait(console);
 }
 
@@ -170,19 +171,20 @@ static int stdio_reopen(int fd, int flags, bool *ret_blocks)
 	return own < 0 ? fd : own;
 }
 
-struct err *console_open_stdio(struct console *console)
+struct err *console_open_stdio(struct console *console, const struct console_options *options)
 {
 	bool in_blocks; /* is read only when it is readable */
 
 	console->backend = &stdio_backend;
-	console->name = "stdio console";
+	console_set_name(console, "stdio console", options);
 	console->out.fd = stdio_reopen(STDOUT_FILENO, O_WRONLY, &console->out_blocks);
 	console->in.fd = stdio_reopen(STDIN_FILENO, O_RDONLY, &in_blocks);
 	if (console->out.fd < 0)
-		log_warn("stdio console: standard output is closed, output is dropped");
+		log_warn("%s: standard output is closed, output is dropped", console->name);
 	console->warned = console->out.fd < 0;
 	if (console->in.fd >= 0 && !tcgetattr(STDIN_FILENO, &console->saved)) {
 		console->is_terminal = true;
+		console->size_fd = STDIN_FILENO;
 		console_take_terminal(console);
 	}
 	return NULL;
