@@ -229,6 +229,12 @@ ALIOTH_PUBLIC int alioth_vm_end_fd(const struct alioth_vm *vm);
 ALIOTH_PUBLIC void alioth_vm_take_terminal(struct alioth_vm *vm);
 
 /*
+ * The terminal of a console of this VM may have another size (SIGWINCH): a virtio console tells the
+ * guest. No effect without a terminal, and on NULL.
+ */
+ALIOTH_PUBLIC void alioth_vm_terminal_resized(struct alioth_vm *vm);
+
+/*
  * Puts the terminal back that a console of this VM has changed. Async-signal-safe; for handlers of
  * fatal signals. alioth_vm_free() and the end of a VM do it anyway. NULL is fine.
  */

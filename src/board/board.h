@@ -53,6 +53,8 @@ void board_resume(struct board *board);
 void board_close_consoles(struct board *board);
 /* Makes the terminal raw again, after a stop of the process. [any] */
 void board_take_terminal(struct board *board);
+/* The terminal may have another size now. [any] */
+void board_terminal_resized(struct board *board);
 /* Puts the terminal back; async-signal-safe. */
 void board_restore_terminal(const struct board *board);
 

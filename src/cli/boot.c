@@ -123,9 +123,9 @@ static void boot_catch_fatal_signals(void)
 }
 
 /*
- * A descriptor that reads the signals which mean "end", and SIGCONT; they are blocked for good,
- * also in the VM's threads. A hang-up that is ignored (nohup) stays so: a blocked signal is queued
- * even then.
+ * A descriptor that reads the signals which mean "end", and those of the terminal; they are blocked
+ * for good, also in the VM's threads. A hang-up that is ignored (nohup) stays so: a blocked signal
+ * is queued even then.
  */
 static int boot_signal_fd(void)
 {
@@ -138,6 +138,7 @@ static int boot_signal_fd(void)
 		sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGQUIT);
 	sigaddset(&set, SIGCONT);
+	sigaddset(&set, SIGWINCH);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -151,6 +152,8 @@ static void boot_serve_signal(struct alioth_vm *vm, int fd, unsigned int *count)
 		return;
 	if (info.ssi_signo == SIGCONT)
 		alioth_vm_take_terminal(vm);
+	if (info.ssi_signo == SIGCONT || info.ssi_signo == SIGWINCH)
+		alioth_vm_terminal_resized(vm);
 	else if (++*count > 1 || info.ssi_signo == SIGQUIT)
 		alioth_vm_stop(vm);
 	else

@@ -122,20 +122,28 @@ static struct err *config_json_union(
 	return config_json_variant(variants, which, value, object);
 }
 
+static struct err *config_json_item(const struct config_field *field, json_t *value, void *object)
+{
+	void *item = NULL;
+	struct err *err = config_list_grow(field, object, &item);
+
+	return err ? err : config_json_field(field->item, value, item);
+}
+
+/* A list of one may be the item itself, as on the command line. */
 static struct err *config_json_list(const struct config_field *field, json_t *value, void *object)
 {
 	json_t *element;
 	size_t i;
 
+	if (json_is_object(value))
+		return config_json_item(field, value, object);
 	if (!json_is_array(value))
 		return config_json_wrong("an array");
 	json_array_foreach(value, i, element)
 	{
-		void *item = NULL;
-		struct err *err = config_list_grow(field, object, &item);
+		struct err *err = config_json_item(field, element, object);
 
-		if (!err)
-			err = config_json_field(field->item, element, item);
 		if (err)
 			return err_wrap(err, "Bad item %zu", i);
 	}

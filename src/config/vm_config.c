@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "config/vm_config_internal.h"
+
 #define VM_CONFIG_PAGE_SIZE      KIB(4)
 #define VM_CONFIG_MEMORY_MIN     MIB(2)
 #define VM_CONFIG_MTU_MIN        68 /* virtio 1.3, 5.1.4.1 */
@@ -208,11 +210,11 @@ static struct err *vm_config_check_net(const struct net_config *net)
 	return vm_config_check_mac(net->mac);
 }
 
-static bool vm_config_is_id(const char *id)
+bool vm_config_is_id(const char *id, size_t max)
 {
 	size_t len = strlen(id);
 
-	return len && len <= VM_CONFIG_ID_MAX &&
+	return len && len <= max &&
 	       strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
 		       len;
 }
@@ -229,7 +231,7 @@ static struct err *vm_config_check_blk(const struct vm_config *config, size_t in
 		return err_new(0, "--blk: backing=%s needs format=qcow2", blk->backing);
 	if (!blk->id)
 		return NULL;
-	if (!vm_config_is_id(blk->id))
+	if (!vm_config_is_id(blk->id, VM_CONFIG_ID_MAX))
 		return err_new(0,
 			"--blk: id=%s is not 1 to %u letters, digits, dashes, dots and underscores",
 			blk->id, VM_CONFIG_ID_MAX);
@@ -298,6 +300,8 @@ struct err *vm_config_validate(const struct vm_config *config)
 		err = vm_config_check_memory(&config->memory);
 	if (!err)
 		err = vm_config_check_balloon(config);
+	if (!err)
+		err = vm_config_check_consoles(config);
 	for (size_t i = 0; !err && i < config->n_net; i++)
 		err = vm_config_check_net(&config->net[i]);
 	for (size_t i = 0; !err && i < config->n_blk; i++)

@@ -46,10 +46,14 @@ enum console_config_kind {
 	CONSOLE_CONFIG_NULL
 };
 
+enum console_device { CONSOLE_DEVICE_SERIAL, CONSOLE_DEVICE_VIRTIO };
+
 struct console_config {
 	enum console_config_kind kind;
 	char *path;
 	bool append;
+	enum console_device device;
+	char *name; /* of a virtio port that is no console; or NULL */
 };
 
 enum blk_kind { BLK_FILE };
@@ -141,7 +145,8 @@ struct vm_config {
 	char *initramfs;
 	struct cpu_config cpu;
 	struct memory_config memory;
-	struct console_config console;
+	struct console_config *console;
+	size_t n_console;
 	bool pvpanic;
 	struct entropy_config entropy;
 	struct net_config *net;
@@ -191,6 +196,12 @@ void vm_config_builder_deinit(struct vm_config_builder *builder);
 
 /* Six pairs of hexadecimal digits with ':' between them; false if the text is anything else. */
 bool must_check vm_config_parse_mac(const char *text, uint8_t ret_mac[6]);
+
+/* Is it the virtio console's, rather than the serial port's? */
+bool vm_config_is_virtio(const struct console_config *console);
+/* Where the serial port ends: as given, or on standard input and output unless another console has
+ * those. */
+struct console_config vm_config_serial(const struct vm_config *config);
 
 /* What the schema cannot say: combinations, alignment. */
 struct err *must_check vm_config_validate(const struct vm_config *config);

@@ -108,6 +108,28 @@ static const struct config_struct memory_schema = {(const struct config_field[])
 	END,
 }};
 
+static const struct config_choice console_devices[] = {
+	{"serial", NULL}, {"virtio", NULL}, {NULL, NULL}};
+
+/* The keys of every kind of console. */
+#define CONSOLE_DEVICE                                                                             \
+	{                                                                                          \
+		.name = "device", FIELD(struct console_config, device), .kind = CONFIG_ENUM,       \
+		.choices = console_devices, .def = "serial",                                       \
+		.help = "the guest's end: the serial port (ttyS0), or a virtio console (hvc0, "    \
+			"hvc1 ...)"                                                                \
+	}
+#define CONSOLE_NAME                                                                               \
+	{                                                                                          \
+		.name = "name", FIELD(struct console_config, name), .kind = CONFIG_STRING,         \
+		.meta = "name",                                                                    \
+		.help = "a virtio port of that name instead of a console: /dev/virtio-ports/NAME " \
+			"in the guest"                                                             \
+	}
+
+static const struct config_struct console_schema = {
+	(const struct config_field[]){CONSOLE_DEVICE, CONSOLE_NAME, END}};
+
 static const struct config_struct console_log_schema = {(const struct config_field[]){
 	{.name = "path",
 		FIELD(struct console_config, path),
@@ -120,6 +142,8 @@ static const struct config_struct console_log_schema = {(const struct config_fie
 		.kind = CONFIG_BOOL,
 		.def = "off",
 		.help = "keep what the file holds"},
+	CONSOLE_DEVICE,
+	CONSOLE_NAME,
 	END,
 }};
 
@@ -130,6 +154,8 @@ static const struct config_struct console_socket_schema = {(const struct config_
 		.required = true,
 		.meta = "path",
 		.help = "Unix socket to listen on"},
+	CONSOLE_DEVICE,
+	CONSOLE_NAME,
 	END,
 }};
 
@@ -138,22 +164,30 @@ static const struct config_union console_union = {
 		(const struct config_variant[]){
 			{.name = "stdio",
 				.alias = "Stdio",
+				.fields = &console_schema,
 				.help = "standard input and output; on a terminal Ctrl-A X ends the VM, Ctrl-A H helps"},
 			{.name = "log",
 				.alias = "Log",
 				.fields = &console_log_schema,
 				.help = "output to a file, no input"},
 			{.name = "pty",
+				.fields = &console_schema,
 				.help = "a new pseudo-terminal; its name is logged as a warning"},
 			{.name = "socket",
 				.fields = &console_socket_schema,
 				.help = "a listening Unix socket, one client at a time"},
-			{.name = "null", .help = "no output, no input"},
+			{.name = "null",
+				.alias = "off",
+				.fields = &console_schema,
+				.help = "no output, no input"},
 			END,
 		},
 	.tag_offset = offsetof(struct console_config, kind),
 	.default_variant = -1,
 };
+
+static const struct config_field console_item = {
+	.name = "console", .kind = CONFIG_UNION, .variants = &console_union, .help = "a console"};
 
 static const struct config_choice blk_formats[] = {{"raw", NULL}, {"qcow2", NULL}, {NULL, NULL}};
 static const struct config_choice blk_apis[] = {
@@ -531,11 +565,12 @@ const struct config_struct vm_config_schema = {(const struct config_field[]){
 		.help = "old spelling of --memory size=BYTES"},
 	{.name = "console",
 		FIELD(struct vm_config, console),
-		.kind = CONFIG_UNION,
-		.variants = &console_union,
-		.def = "stdio",
+		.count_offset = offsetof(struct vm_config, n_console),
+		.kind = CONFIG_LIST,
+		.item = &console_item,
+		.item_size = sizeof(struct console_config),
 		.meta = "spec",
-		.help = "where the serial port ends"},
+		.help = "where the serial port, a virtio console or a virtio port ends; without one for the serial port, that is on stdio"},
 	{.name = "pvpanic",
 		FIELD(struct vm_config, pvpanic),
 		.kind = CONFIG_BOOL,

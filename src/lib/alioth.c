@@ -366,6 +366,12 @@ void alioth_vm_take_terminal(struct alioth_vm *vm)
 		vm_take_terminal(vm->vm);
 }
 
+void alioth_vm_terminal_resized(struct alioth_vm *vm)
+{
+	if (vm)
+		vm_terminal_resized(vm->vm);
+}
+
 void alioth_vm_restore_terminal(const struct alioth_vm *vm)
 {
 	if (vm)

@@ -260,6 +260,11 @@ void vm_take_terminal(struct vm *vm)
 	board_take_terminal(vm->board);
 }
 
+void vm_terminal_resized(struct vm *vm)
+{
+	board_terminal_resized(vm->board);
+}
+
 void vm_restore_terminal(const struct vm *vm)
 {
 	board_restore_terminal(vm->board);

@@ -8,6 +8,11 @@ mount -t devtmpfs none /dev 2>/dev/null
 for module in /lib/modules/*.ko; do
 	[ -e "$module" ] && insmod "$module"
 done
+# With no other console than one whose driver has come just now.
+case $(cat /proc/cmdline) in
+*console=ttyS0*) ;;
+*console=hvc0*) exec <>/dev/hvc0 >&0 2>&0 ;;
+esac
 echo "alioth guest ready"
 run=
 root=

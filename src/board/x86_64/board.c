@@ -224,7 +224,8 @@ void board_free(struct board *board)
 	if (!board)
 		return;
 	board_free_devices(board);
-	console_free(board->console);
+	for (unsigned int i = 0; i < board->n_consoles; i++)
+		console_free(board->consoles[i]);
 	pci_segment_free(board->pci);
 	bus_free(board->pio);
 	bus_free(board->mmio);
@@ -357,20 +358,26 @@ void board_resume(struct board *board)
 
 void board_close_consoles(struct board *board)
 {
-	if (board->console)
-		console_close(board->console);
+	for (unsigned int i = 0; i < board->n_consoles; i++)
+		console_close(board->consoles[i]);
 }
 
 void board_take_terminal(struct board *board)
 {
-	if (board->console)
-		console_take_terminal(board->console);
+	for (unsigned int i = 0; i < board->n_consoles; i++)
+		console_take_terminal(board->consoles[i]);
+}
+
+void board_terminal_resized(struct board *board)
+{
+	for (unsigned int i = 0; i < board->n_consoles; i++)
+		console_look_at_size(board->consoles[i]);
 }
 
 void board_restore_terminal(const struct board *board)
 {
-	if (board->console)
-		console_restore_terminal(board->console);
+	for (unsigned int i = 0; i < board->n_consoles; i++)
+		console_restore_terminal(board->consoles[i]);
 }
 
 int board_set_balloon(struct board *board, uint64_t bytes)

@@ -21,9 +21,13 @@
 #include "mem/bus.h"
 #include "mem/ram.h"
 #include "pci/pci.h"
+#include "virtio/dev/console.h"
 
 #define BOARD_RANGES_MAX 16
 #define BOARD_PCI_BUSES  1
+
+/* The serial port's, and those of the virtio console. */
+#define BOARD_CONSOLES_MAX (1 + VIRTIO_CONSOLE_PORTS_MAX)
 
 struct board {
 	struct board_env env;
@@ -47,7 +51,8 @@ struct board {
 	struct ioapic *ioapic;
 	struct acpi_pm *acpi_pm;
 	struct reset_control *reset_control;
-	struct console *console;
+	struct console *consoles[BOARD_CONSOLES_MAX]; /* the serial port's first */
+	unsigned int n_consoles;
 	struct virtio_balloon *balloon; /* NULL: none */
 	struct fw_cfg *fw_cfg;          /* NULL: none */
 	char **oem_strings;             /* NULL-terminated; NULL: none */
@@ -63,6 +68,9 @@ void board_own(struct board *board, struct device *device);
 
 /* devices.c: what board_populate() creates, besides PCI. */
 struct err *must_check board_create_platform(struct board *board);
+/* devices.c: the host's side of a console; `label` for log lines, or NULL. The board frees it. */
+struct err *must_check board_open_console(struct board *board, const struct console_config *config,
+	const char *label, struct console **ret_console);
 /* fw_cfg.c: the device and what it holds, if there is a use for it. */
 struct err *must_check board_create_fw_cfg(struct board *board);
 /* oem_strings.c: what the user passes by SMBIOS. */

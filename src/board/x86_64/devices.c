@@ -7,7 +7,8 @@
 #include "device/i8042.h"
 #include "device/pm_timer.h"
 
-static struct err *board_create_console(struct board *board)
+struct err *board_open_console(struct board *board, const struct console_config *config,
+	const char *label, struct console **ret_console)
 {
 	static const enum console_kind kinds[] = {
 		[CONSOLE_CONFIG_STDIO] = CONSOLE_STDIO,
@@ -16,32 +17,38 @@ static struct err *board_create_console(struct board *board)
 		[CONSOLE_CONFIG_SOCKET] = CONSOLE_SOCKET,
 		[CONSOLE_CONFIG_NULL] = CONSOLE_NULL,
 	};
-	const struct console_config *config = &board->config->console;
 	struct console_options options = {
 		.kind = kinds[config->kind],
 		.path = config->path,
 		.append = config->append,
+		.label = label,
 	};
+	struct err *err;
 
-	return console_create(
-		&options, board->env.loop, board->env.console_events, &board->console);
+	assert(board->n_consoles < BOARD_CONSOLES_MAX);
+	err = console_create(&options, board->env.loop, board->env.console_events, ret_console);
+	if (!err)
+		board->consoles[board->n_consoles++] = *ret_console;
+	return err;
 }
 
 static struct err *board_create_serial(struct board *board)
 {
+	const struct console_config config = vm_config_serial(board->config);
 	struct serial_options options = {
 		.bus = board->pio,
 		.base = X86_PORT_COM1,
 		.irq = ioapic_pin(board->ioapic, X86_GSI_COM1),
-		.console = board->console,
 	};
 	struct serial *serial;
-	struct err *err = serial_create(&options, &serial);
+	struct err *err = board_open_console(board, &config, NULL, &options.console);
 
+	if (!err)
+		err = serial_create(&options, &serial);
 	if (err)
 		return err;
 	board_own(board, serial_device(serial));
-	console_start(board->console);
+	console_start(options.console);
 	return NULL;
 }
 
@@ -84,9 +91,7 @@ struct err *board_create_platform(struct board *board)
 	if (err)
 		return err;
 	board_own(board, ioapic_device(board->ioapic));
-	err = board_create_console(board);
-	if (!err)
-		err = board_create_serial(board);
+	err = board_create_serial(board);
 	if (!err)
 		err = board_create_power(board);
 	if (!err)

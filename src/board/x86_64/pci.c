@@ -15,6 +15,7 @@
 #include "pci/pvpanic.h"
 #include "virtio/dev/balloon.h"
 #include "virtio/dev/blk.h"
+#include "virtio/dev/console.h"
 #include "virtio/dev/net.h"
 #include "virtio/dev/rng.h"
 #include "virtio/pci/virtio_pci.h"
@@ -217,6 +218,47 @@ static struct err *board_add_balloon(struct board *board)
 	return board_add_virtio(board, dev);
 }
 
+/* The host's side of a virtio console's port. */
+static struct err *board_open_port(struct board *board, const struct console_config *config,
+	unsigned int *n_hvcs, struct virtio_console_port *ret_port)
+{
+	char label[16];
+	struct err *err;
+
+	(void)snprintf(label, sizeof(label), "hvc%u", *n_hvcs);
+	if (!config->name)
+		++*n_hvcs;
+	ret_port->name = config->name;
+	err = board_open_console(
+		board, config, config->name ? config->name : label, &ret_port->console);
+	return err_wrap(err, "Failed to create the virtio console's port %s",
+		config->name ? config->name : label);
+}
+
+static struct err *board_add_console(struct board *board)
+{
+	struct virtio_console_port ports[VIRTIO_CONSOLE_PORTS_MAX];
+	unsigned int n_hvcs = 0;
+	unsigned int n = 0;
+	struct virtio_dev *dev;
+	struct err *err = NULL;
+
+	for (size_t i = 0; !err && i < board->config->n_console; i++) {
+		const struct console_config *config = &board->config->console[i];
+
+		if (vm_config_is_virtio(config))
+			err = board_open_port(board, config, &n_hvcs, &ports[n++]);
+	}
+	if (!err && n)
+		err = virtio_console_create(ports, n, &dev);
+	if (err || !n)
+		return err;
+	err = board_add_virtio(board, dev);
+	for (unsigned int i = 0; !err && i < n; i++)
+		console_start(ports[i].console);
+	return err;
+}
+
 /* The order is the one of the addresses that guests see: see docs/machine.md. */
 struct err *board_create_pci(struct board *board)
 {
@@ -240,5 +282,7 @@ struct err *board_create_pci(struct board *board)
 		err = board_add_blk(board, i);
 	if (!err && board->config->balloon.given)
 		err = board_add_balloon(board);
+	if (!err)
+		err = board_add_console(board);
 	return err ? err : pci_segment_place(board->pci);
 }

@@ -111,6 +111,15 @@ static void test_wrong_types(void **state)
 	fails(f, "{\"numbers\": [1, true]}", "Bad item 1");
 }
 
+static void test_a_list_of_one_may_be_its_item(void **state)
+{
+	struct fixture *f = *state;
+
+	parses(f, "{\"pairs\": {\"a\": 5}}");
+	assert_int_equal(f->sample.n_pairs, 1);
+	assert_int_equal(f->sample.pairs[0].a, 5);
+}
+
 static void test_members(void **state)
 {
 	struct fixture *f = *state;
@@ -225,6 +234,7 @@ int main(void)
 		TEST(test_values),
 		TEST(test_unions),
 		TEST(test_wrong_types),
+		TEST(test_a_list_of_one_may_be_its_item),
 		TEST(test_members),
 		TEST(test_what_was_given_before_is_an_error),
 		TEST(test_broken_json),

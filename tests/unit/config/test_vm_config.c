@@ -51,6 +51,18 @@ static void refuses(const char *option, const char *value, const char *part)
 	vm_config_builder_deinit(&builder);
 }
 
+/* The same, with the option given twice. */
+static void refuses2(const char *option, const char *first, const char *second, const char *part)
+{
+	struct vm_config_builder builder = {0};
+
+	assert_ok(vm_config_set(&builder, "kernel", "k"));
+	assert_ok(vm_config_set(&builder, option, first));
+	assert_ok(vm_config_set(&builder, option, second));
+	assert_err(vm_config_check(&builder), part);
+	vm_config_builder_deinit(&builder);
+}
+
 /* An option that is refused at once. */
 static void rejects(const char *option, const char *value, const char *part)
 {
@@ -73,7 +85,8 @@ static void test_defaults(void **state)
 	assert_int_equal(f->config.memory.size, GIB(1));
 	assert_int_equal(f->config.memory.backend, MEMORY_ANON);
 	assert_false(f->config.memory.shared);
-	assert_int_equal(f->config.console.kind, CONSOLE_CONFIG_STDIO);
+	assert_int_equal(f->config.n_console, 0);
+	assert_int_equal(vm_config_serial(&f->config).kind, CONSOLE_CONFIG_STDIO);
 	assert_int_equal(f->config.n_blk, 0);
 	assert_int_equal(f->config.power_button_timeout, 60);
 	assert_int_equal(f->config.kernel_unpack, KERNEL_UNPACK_HOST);
@@ -128,6 +141,8 @@ static void test_everything(void **state)
 	set(f, "cpu", "count=8,topology=id_t");
 	set(f, "memory", "size=4g,backend=memfd,shared=on,thp=on,prealloc=true,lock=true");
 	set(f, "console", "log,path=out,append=on");
+	set(f, "console", "stdio,device=virtio");
+	set(f, "console", "socket,path=s,name=org.example.agent.0");
 	set(f, "pvpanic", NULL);
 	set(f, "entropy", NULL);
 	set(f, "blk", "file,path=a,readonly=true,serial=one,packed=off");
@@ -151,8 +166,12 @@ static void test_everything(void **state)
 	assert_true(f->config.cpu.topology.thread_contiguous);
 	assert_int_equal(f->config.memory.backend, MEMORY_MEMFD);
 	assert_true(f->config.memory.transparent_hugepage && f->config.memory.lock);
-	assert_int_equal(f->config.console.kind, CONSOLE_CONFIG_LOG);
-	assert_true(f->config.console.append);
+	assert_int_equal(f->config.n_console, 3);
+	assert_int_equal(vm_config_serial(&f->config).kind, CONSOLE_CONFIG_LOG);
+	assert_true(vm_config_serial(&f->config).append);
+	assert_true(vm_config_is_virtio(&f->config.console[1]));
+	assert_true(vm_config_is_virtio(&f->config.console[2]));
+	assert_string_equal(f->config.console[2].name, "org.example.agent.0");
 	assert_int_equal(f->config.n_blk, 3);
 	assert_true(f->config.blk[0].readonly);
 	assert_string_equal(f->config.blk[0].serial, "one");
@@ -214,7 +233,6 @@ static void test_single_options_come_once(void **state)
 		{"cmdline", "a", "cmd-line", "b"},
 		{"cpu", "count=1", "num-cpu", "2"},
 		{"mem-size", "1G", "memory", "size=1G"},
-		{"console", "pty", "console", "pty"},
 		{"hypervisor", "kvm", "hypervisor", "kvm"},
 	};
 
@@ -381,6 +399,51 @@ static void test_network_addresses(void **state)
 	assert_memory_equal(mac, "\x0a\xbc\xde\xf0\x99\xff", 6);
 }
 
+static void test_console_rules(void **state)
+{
+	refuses2("console", "pty", "log,path=x", "the serial port has one end, not 2");
+	refuses2("console", "stdio", "stdio,device=virtio", "one console can have stdio, not 2");
+	refuses2("console", "pty,name=a", "null,name=a", "two ports have name=a");
+	refuses("console", "pty,name=", "name= is not 1 to 63 letters");
+	refuses("console", "pty,name=a/b", "name=a/b is not 1 to 63 letters");
+	rejects("console", "log", "'path' is missing");
+	rejects("console", "pty,device=hvc", "device");
+}
+
+static void test_serial_port_without_a_console_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+
+	set(f, "kernel", "k");
+	set(f, "console", "pty,device=virtio");
+	set(f, "console", "pty,name=a");
+	assert_ok(vm_config_check(&f->builder));
+	assert_int_equal(vm_config_serial(&f->builder.config).kind, CONSOLE_CONFIG_STDIO);
+	/* Standard input and output have one owner. */
+	set(f, "console", "stdio,name=b");
+	assert_ok(vm_config_check(&f->builder));
+	assert_int_equal(vm_config_serial(&f->builder.config).kind, CONSOLE_CONFIG_NULL);
+	set(f, "console", "off");
+	assert_int_equal(vm_config_serial(&f->builder.config).kind, CONSOLE_CONFIG_NULL);
+}
+
+static void test_so_many_ports(void **state)
+{
+	struct fixture *f = *state;
+	char text[32];
+
+	set(f, "kernel", "k");
+	for (int i = 0; i < 14; i++) {
+		(void)snprintf(text, sizeof(text), "null,name=p%d", i);
+		set(f, "console", text);
+	}
+	assert_ok(vm_config_check(&f->builder));
+	set(f, "console", "null,device=virtio");
+	assert_ok(vm_config_check(&f->builder));
+	set(f, "console", "null,device=virtio");
+	assert_err(vm_config_check(&f->builder), "2 virtio consoles and 14 named ports");
+}
+
 static void test_json_is_the_same(void **state)
 {
 	struct fixture *f = *state;
@@ -463,6 +526,9 @@ int main(void)
 		TEST(test_network_addresses),
 		TEST(test_texts_for_the_guest),
 		TEST(test_bad_texts_for_the_guest),
+		TEST(test_console_rules),
+		TEST(test_serial_port_without_a_console_of_its_own),
+		TEST(test_so_many_ports),
 		TEST(test_json_is_the_same),
 		TEST(test_json_and_options_do_not_overlap),
 		TEST(test_builder_can_be_used_again),

@@ -81,6 +81,7 @@ static void test_null_is_an_error_or_nothing(void **state)
 	assert_alioth_err(alioth_vm_hint_balloon(NULL, 0, &bytes), EINVAL, "NULL");
 	assert_int_equal(alioth_vm_end_fd(NULL), -1);
 	alioth_vm_take_terminal(NULL);
+	alioth_vm_terminal_resized(NULL);
 	alioth_vm_restore_terminal(NULL);
 	alioth_vm_stop(NULL);
 	alioth_vm_free(NULL);
