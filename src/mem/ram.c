@@ -112,29 +112,43 @@ static struct err *ram_check_new(const struct ram_map *map, uint64_t gpa, uint64
 	return NULL;
 }
 
-struct err *ram_add(struct ram *ram, uint64_t gpa, uint64_t size, const char *name)
+/* Makes a region that is mapped part of the guest's memory, or undoes it. */
+static struct err *ram_publish(struct ram *ram, struct ram_region *region)
 {
-	struct ram_map *old = ram_map(ram);
-	struct ram_region region = {.gpa = gpa, .size = size, .fd = -1};
-	struct ram_map *map = NULL;
-	struct err *err = ram_check_new(old, gpa, size);
+	struct ram_map *map = ram_map_with(ram_map(ram), region);
+	struct err *err = map ? ram_tell(ram, region) : err_new(ENOMEM, "Cannot add memory");
 
-	if (!err)
-		err = ram_backing_check(&ram->options, size, ram_size(ram));
-	if (!err)
-		err = ram_backing_create(&ram->options, name, &region);
-	if (err)
-		return err;
-	map = ram_map_with(old, &region);
-	err = map ? ram_tell(ram, &region) : err_new(ENOMEM, "Cannot add memory");
 	if (err) {
 		free(map);
-		ram_backing_free(&region);
+		ram_backing_free(region);
 		return err;
 	}
 	/* Release: readers that load the new map see its regions; pairs with ram_map(). */
 	atomic_store_explicit(&ram->map, map, memory_order_release);
 	return NULL;
+}
+
+struct err *ram_add(struct ram *ram, uint64_t gpa, uint64_t size, const char *name)
+{
+	struct ram_region region = {.gpa = gpa, .size = size, .fd = -1};
+	struct err *err = ram_check_new(ram_map(ram), gpa, size);
+
+	if (!err)
+		err = ram_backing_check(&ram->options, size, ram_size(ram));
+	if (!err)
+		err = ram_backing_create(&ram->options, name, &region);
+	return err ? err : ram_publish(ram, &region);
+}
+
+struct err *ram_add_file(struct ram *ram, uint64_t gpa, uint64_t size, int fd, bool discard_writes)
+{
+	struct ram_region region = {
+		.gpa = gpa, .size = size, .fd = -1, .is_file = true, .is_private = discard_writes};
+	struct err *err = ram_check_new(ram_map(ram), gpa, size);
+
+	if (!err)
+		err = ram_backing_create_file(fd, &region);
+	return err ? err : ram_publish(ram, &region);
 }
 
 struct err *ram_listen(struct ram *ram, struct ram_listener *listener)
@@ -172,7 +186,7 @@ uint64_t ram_size(const struct ram *ram)
 	uint64_t size = 0;
 
 	for (size_t i = 0; i < map->n; i++)
-		size += map->regions[i].size;
+		size += map->regions[i].is_file ? 0 : map->regions[i].size;
 	return size;
 }
 

@@ -39,6 +39,10 @@ struct ram_region {
 	int fd;             /* memfd behind it, or -1 */
 	uint64_t fd_offset; /* of the region's first byte in fd */
 	uint64_t guard;     /* inaccessible bytes on either side of the mapping */
+	/* Persistent memory (ram_add_file()): what it holds is the owner's, and is neither cleared,
+	 * nor given back to the host, nor counted. */
+	bool is_file;
+	bool is_private; /* is_file: the guest's writes are not the file's */
 };
 
 /* Told of each region that appears or goes, in order of registration; remove in reverse. [main] */
@@ -55,12 +59,21 @@ void ram_free(struct ram *ram);
 
 /* Maps `size` bytes at `gpa` and tells the listeners. `name` labels the memfd. [main] */
 struct err *must_check ram_add(struct ram *ram, uint64_t gpa, uint64_t size, const char *name);
+/*
+ * Maps the first `size` bytes of a file, or of a block device, at `gpa`: memory that devices reach
+ * like RAM. With discard_writes they are read only; what is written stays with the mapping, and
+ * ends with ram_reset(). A page that the host cannot give (the file was cut short, its file system
+ * is full) is fatal to who touches it: SIGBUS, or EFAULT in a system call. `fd` stays the caller's,
+ * and may be closed. [main]
+ */
+struct err *must_check ram_add_file(
+	struct ram *ram, uint64_t gpa, uint64_t size, int fd, bool discard_writes);
 /* Adds a listener and replays the regions that exist. Not owned. [main] */
 struct err *must_check ram_listen(struct ram *ram, struct ram_listener *listener);
 
 /* The regions in ascending order of gpa; valid until ram_free(). [any] */
 size_t ram_regions(const struct ram *ram, const struct ram_region **ret_regions);
-/* Bytes of all regions. [any] */
+/* Bytes of RAM, without files. [any] */
 uint64_t ram_size(const struct ram *ram);
 /* true if [gpa, gpa + len) is RAM throughout. [any] */
 bool ram_contains(const struct ram *ram, uint64_t gpa, uint64_t len);
@@ -108,7 +121,8 @@ uint64_t ram_discard_iov(const struct ram *ram, const struct iovec *piece);
 /* Bytes that are given back together: a page, or a huge page where those are reserved. [any] */
 uint64_t ram_discard_unit(const struct ram *ram);
 
-/* All RAM reads as zero again, the pages go back to the host, and mapped files are gone. [main] */
+/* All RAM reads as zero again, the pages go back to the host, and mapped files are gone; those of
+ * ram_add_file() are as their owner has them. [main] */
 struct err *must_check ram_reset(struct ram *ram);
 
 /*

@@ -222,6 +222,25 @@ struct err *ram_backing_create(
 	return err;
 }
 
+struct err *ram_backing_create_file(int fd, struct ram_region *region)
+{
+	static const struct ram_options ordinary = {.backend = RAM_ANON};
+	int flags = MAP_FIXED | (region->is_private ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED);
+	struct err *err;
+
+	region->guard = ram_guard_size(&ordinary);
+	region->hva = ram_reserve(&ordinary, region->size);
+	if (!region->hva)
+		return err_new(ENOMEM, "No address space for %llu MiB", MIB_OF(region->size));
+	if (mmap(region->hva, region->size, PROT_READ | PROT_WRITE, flags, fd, 0) == MAP_FAILED) {
+		err = err_new(errno, "Cannot map %llu MiB of a file", MIB_OF(region->size));
+		ram_release(region->hva, region->size, region->guard);
+		return err;
+	}
+	(void)madvise(region->hva, region->size, MADV_DONTDUMP);
+	return NULL;
+}
+
 void ram_backing_free(struct ram_region *region)
 {
 	ram_release(region->hva, region->size, region->guard);
@@ -232,6 +251,12 @@ void ram_backing_free(struct ram_region *region)
 
 struct err *ram_backing_reset(const struct ram_options *options, const struct ram_region *region)
 {
+	if (region->is_file) {
+		/* A private mapping shows the file again. */
+		if (region->is_private && madvise(region->hva, region->size, MADV_DONTNEED))
+			return err_new(errno, "Cannot drop what was written to a file's copy");
+		return NULL;
+	}
 	if (region->fd >= 0) {
 		if (fallocate(region->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
 			    (off_t)region->size))
@@ -286,6 +311,9 @@ uint64_t ram_backing_discard(
 	uint64_t end = align_down(off + len, unit);
 	uint64_t done = 0;
 
+	/* What a file holds is not the guest's to give up. */
+	if (region->is_file)
+		return 0;
 	off = align_up(off, unit);
 	while (off < end) {
 		uint8_t *file = region->hva + off;

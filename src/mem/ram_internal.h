@@ -40,6 +40,8 @@ struct err *must_check ram_backing_check(
  */
 struct err *must_check ram_backing_create(
 	const struct ram_options *options, const char *name, struct ram_region *region);
+/* Maps region->size bytes of fd, from its start, likewise. */
+struct err *must_check ram_backing_create_file(int fd, struct ram_region *region);
 void ram_backing_free(struct ram_region *region);
 /* Zeros again, pages given back, file mappings gone; the address stays. */
 struct err *must_check ram_backing_reset(

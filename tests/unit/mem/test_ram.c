@@ -2,6 +2,8 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -292,6 +294,70 @@ static void test_locked_memory_is_given_back(void **state)
 	ram_free(ram);
 }
 
+/* A file of two pages, the first of 'f'. */
+static int test_two_pages(void)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+	uint8_t page[4096];
+
+	memset(page, 'f', sizeof(page));
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	assert_int_equal(fd_pwrite_full(fd, page, sizeof(page), 0), 0);
+	return fd;
+}
+
+static void test_files_are_memory_that_a_reset_leaves_alone(void **state)
+{
+	static const struct ram_options shared = {.backend = RAM_ANON, .shared = true};
+	struct ram *ram = test_ram(&shared);
+	uint64_t size = ram_size(ram);
+	int fd = test_two_pages();
+	char out[8];
+
+	assert_ok(ram_add_file(ram, 0x200000, 8192, fd, false));
+	assert_err(ram_add_file(ram, 0x201000, 8192, fd, false), "overlaps");
+	assert_int_equal(ram_size(ram), size);
+	assert_true(ram_contains(ram, 0x200000, 8192));
+	assert_int_equal(ram_read(ram, 0x200ffc, out, 8), 0);
+	assert_memory_equal(out, "ffff\0\0\0\0", 8);
+	assert_int_equal(ram_write(ram, 0x200ffc, "written", 8), 0);
+	assert_int_equal(fd_pread_full(fd, out, 8, 0xffc), 0);
+	assert_string_equal(out, "written");
+	assert_int_equal(ram_discard(ram, 0x200000, 8192), 0);
+	assert_ok(ram_reset(ram));
+	assert_int_equal(ram_read(ram, 0x200ffc, out, 8), 0);
+	assert_string_equal(out, "written");
+	ram_free(ram);
+	assert_int_equal(fd_pread_full(fd, out, 8, 0xffc), 0);
+	assert_string_equal(out, "written");
+	close(fd);
+}
+
+static void test_discarded_writes_reach_no_file_and_end_with_a_reset(void **state)
+{
+	struct ram *ram = test_ram(&anon);
+	int fd = test_two_pages();
+	char path[64];
+	char out[8];
+	int readonly;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	readonly = open(path, O_RDONLY | O_CLOEXEC);
+	assert_err(ram_add_file(ram, 0x200000, 8192, readonly, false), "Cannot map");
+	assert_ok(ram_add_file(ram, 0x200000, 8192, readonly, true));
+	close(readonly);
+	assert_int_equal(ram_write(ram, 0x200000, "written", 8), 0);
+	assert_int_equal(ram_read(ram, 0x200000, out, 8), 0);
+	assert_string_equal(out, "written");
+	assert_int_equal(fd_pread_full(fd, out, 8, 0), 0);
+	assert_memory_equal(out, "ffffffff", 8);
+	assert_ok(ram_reset(ram));
+	assert_int_equal(ram_read(ram, 0x200000, out, 8), 0);
+	assert_memory_equal(out, "ffffffff", 8);
+	ram_free(ram);
+	close(fd);
+}
+
 static void test_prealloc_touches_every_page(void **state)
 {
 	const struct ram_options options = {.backend = RAM_ANON, .prealloc = true};
@@ -434,6 +500,8 @@ int main(void)
 		cmocka_unit_test(test_whole_pages_are_given_back_and_nothing_else),
 		cmocka_unit_test(test_a_mapped_file_does_not_come_back),
 		cmocka_unit_test(test_locked_memory_is_given_back),
+		cmocka_unit_test(test_files_are_memory_that_a_reset_leaves_alone),
+		cmocka_unit_test(test_discarded_writes_reach_no_file_and_end_with_a_reset),
 		cmocka_unit_test(test_prealloc_touches_every_page),
 		cmocka_unit_test(test_the_lock_limit_is_explained),
 		cmocka_unit_test(test_readers_never_miss_what_was_there_while_memory_is_added),
