@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "base/overflow.h"
 #include "block/block_internal.h"
+#include "block/file.h"
 #include "sys/blockdev.h"
 
 #define RAW_SECTOR 512u
@@ -266,25 +267,13 @@ static struct err *raw_open_direct(struct block_raw *raw, const struct block_raw
 
 static struct err *raw_open(struct block_raw *raw, const struct block_raw_options *options)
 {
-	const char *path = options->path;
-	struct err *err;
-	int ret;
+	struct err *err = block_file_open(options->path, options->readonly, 0, &raw->fd);
 
-	/* A FIFO must not hold us. */
-	raw->fd = open(
-		path, (options->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (raw->fd < 0)
-		return err_new(errno, "Cannot open \"%s\"", path);
-	if (flock(raw->fd, (options->readonly ? LOCK_SH : LOCK_EX) | LOCK_NB))
-		return err_new(errno, "\"%s\" is in use by another virtual machine", path);
-	err = raw_inspect(raw, path, options->any_size);
-	if (err)
-		return err;
-	/* io_uring would give up where it had to wait. */
-	ret = fd_set_nonblock(raw->fd, false);
-	if (ret)
-		return err_new(-ret, "Cannot open \"%s\"", path);
-	return options->direct ? raw_open_direct(raw, options) : NULL;
+	if (!err)
+		err = raw_inspect(raw, options->path, options->any_size);
+	if (!err && options->direct)
+		err = raw_open_direct(raw, options);
+	return err;
 }
 
 struct err *block_raw_open(const struct block_raw_options *options, struct block_image **ret_image)
@@ -296,6 +285,7 @@ struct err *block_raw_open(const struct block_raw_options *options, struct block
 		return err_new(ENOMEM, "Cannot open \"%s\"", options->path);
 	raw->image.ops = &raw_ops;
 	raw->image.facts.readonly = options->readonly;
+	raw->fd = -1;
 	raw->buffered = -1;
 	err = raw_open(raw, options);
 	if (err) {

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening, locking and measuring of the host's files.
+ */
+#include "block/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "sys/blockdev.h"
+
+struct err *block_file_open(const char *path, bool readonly, int flags, int *ret_fd)
+{
+	auto_close int fd = open(path,
+		(readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0666);
+	int ret;
+
+	if (fd < 0)
+		return err_new(errno, "Cannot open \"%s\"", path);
+	if (flock(fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB))
+		return err_new(errno, "\"%s\" is in use by another virtual machine", path);
+	/* io_uring would give up where it had to wait. */
+	ret = fd_set_nonblock(fd, false);
+	if (ret)
+		return err_new(-ret, "Cannot open \"%s\"", path);
+	*ret_fd = steal_fd(&fd);
+	return NULL;
+}
+
+static struct err *pmem_measure(int fd, const char *path, bool *ret_is_file, uint64_t *ret_size)
+{
+	struct sys_blockdev_geometry geometry;
+	struct stat st;
+	int ret = fstat(fd, &st) ? -errno : 0;
+
+	if (!ret && S_ISREG(st.st_mode)) {
+		*ret_size = (uint64_t)st.st_size;
+	} else if (!ret && S_ISBLK(st.st_mode)) {
+		ret = sys_blockdev_geometry(fd, &geometry);
+		*ret_size = geometry.size;
+	} else if (!ret) {
+		return err_new(EINVAL, "\"%s\" is neither a file nor a block device", path);
+	}
+	*ret_is_file = !ret && S_ISREG(st.st_mode);
+	return ret ? err_new(-ret, "Cannot read the size of \"%s\"", path) : NULL;
+}
+
+/* Makes a file as long as it is wanted. Never cut: what is in it is somebody's data. */
+static struct err *pmem_extend(
+	int fd, const struct block_pmem_options *options, bool is_file, uint64_t *size)
+{
+	if (!options->size || options->size == *size)
+		return NULL;
+	if (!is_file || options->readonly || options->size < *size)
+		return err_new(EINVAL, "\"%s\" has %llu bytes, not %llu as size= says",
+			options->path, (unsigned long long)*size,
+			(unsigned long long)options->size);
+	if (ftruncate(fd, (off_t)options->size))
+		return err_new(errno, "Cannot extend \"%s\" to %llu bytes", options->path,
+			(unsigned long long)options->size);
+	*size = options->size;
+	return NULL;
+}
+
+struct err *block_pmem_open(
+	const struct block_pmem_options *options, int *ret_fd, uint64_t *ret_size)
+{
+	int create = options->size && !options->readonly ? O_CREAT : 0;
+	auto_close int fd = -1;
+	bool is_file = false;
+	uint64_t size = 0;
+	struct err *err = block_file_open(options->path, options->readonly, create, &fd);
+
+	if (!err)
+		err = pmem_measure(fd, options->path, &is_file, &size);
+	if (!err)
+		err = pmem_extend(fd, options, is_file, &size);
+	if (err)
+		return err;
+	if (!size || size % BLOCK_PMEM_ALIGN)
+		return err_new(EINVAL,
+			"The size of \"%s\", %llu bytes, is not a multiple of 2 MiB as persistent memory must be",
+			options->path, (unsigned long long)size);
+	*ret_fd = steal_fd(&fd);
+	*ret_size = size;
+	return NULL;
+}
