@@ -10,6 +10,7 @@
 
 #define VM_CONFIG_PAGE_SIZE      KIB(4)
 #define VM_CONFIG_MEMORY_MIN     MIB(2)
+#define VM_CONFIG_PMEM_ALIGN     MIB(2)
 #define VM_CONFIG_MTU_MIN        68 /* virtio 1.3, 5.1.4.1 */
 #define VM_CONFIG_IF_MAX         15
 #define VM_CONFIG_ID_MAX         31
@@ -242,6 +243,17 @@ static struct err *vm_config_check_blk(const struct vm_config *config, size_t in
 	return NULL;
 }
 
+static struct err *vm_config_check_pmem(const struct pmem_config *pmem)
+{
+	if (pmem->size % VM_CONFIG_PMEM_ALIGN)
+		return err_new(0, "--pmem: size=%llu is not a multiple of 2M",
+			(unsigned long long)pmem->size);
+	if (pmem->size > INT64_MAX)
+		return err_new(0, "--pmem: size=%llu is more than a file can have",
+			(unsigned long long)pmem->size);
+	return NULL;
+}
+
 /* ---- What the guest is told by name ---- */
 
 static struct err *vm_config_check_fw_cfg(const struct fw_cfg_config *item)
@@ -306,5 +318,7 @@ struct err *vm_config_validate(const struct vm_config *config)
 		err = vm_config_check_net(&config->net[i]);
 	for (size_t i = 0; !err && i < config->n_blk; i++)
 		err = vm_config_check_blk(config, i);
+	for (size_t i = 0; !err && i < config->n_pmem; i++)
+		err = vm_config_check_pmem(&config->pmem[i]);
 	return err ? err : vm_config_check_texts(config);
 }

@@ -81,6 +81,15 @@ struct blk_config {
 	bool packed;
 };
 
+enum pmem_kind { PMEM_FILE };
+
+struct pmem_config {
+	enum pmem_kind kind;
+	char *path;
+	uint64_t size; /* 0: the file's */
+	bool discard_writes;
+};
+
 enum net_kind { NET_TAP, NET_PASST };
 
 /* Which engine serves it. */
@@ -153,6 +162,8 @@ struct vm_config {
 	size_t n_net;
 	struct blk_config *blk;
 	size_t n_blk;
+	struct pmem_config *pmem;
+	size_t n_pmem;
 	struct balloon_config balloon;
 	struct fw_cfg_config *fw_cfg;
 	size_t n_fw_cfg;

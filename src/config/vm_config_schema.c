@@ -298,6 +298,41 @@ static const struct config_union blk_union = {
 static const struct config_field blk_item = {
 	.name = "blk", .kind = CONFIG_UNION, .variants = &blk_union, .help = "a disk"};
 
+static const struct config_struct pmem_file_schema = {(const struct config_field[]){
+	{.name = "path",
+		.alias = "file",
+		FIELD(struct pmem_config, path),
+		.kind = CONFIG_STRING,
+		.required = true,
+		.meta = "path",
+		.help = "file or block device, of a multiple of 2 MiB"},
+	{.name = "size",
+		UINT(struct pmem_config, size),
+		.def = "0",
+		.meta = "bytes",
+		.help = "makes the file, or extends it to so much; 0: the file's own size"},
+	{.name = "discard_writes",
+		.alias = "readonly",
+		FIELD(struct pmem_config, discard_writes),
+		.kind = CONFIG_BOOL,
+		.def = "off",
+		.help = "the file is only read; what the guest writes is kept in memory until it resets"},
+	END,
+}};
+
+static const struct config_union pmem_union = {
+	.variants = (const struct config_variant[]){{.name = "file",
+							    .alias = "File",
+							    .fields = &pmem_file_schema,
+							    .help = "a file or a block device"},
+		END},
+	.tag_offset = offsetof(struct pmem_config, kind),
+	.bare_key = "path",
+};
+
+static const struct config_field pmem_item = {
+	.name = "pmem", .kind = CONFIG_UNION, .variants = &pmem_union, .help = "persistent memory"};
+
 static const struct config_choice device_apis[] = {
 	{"mio", NULL}, {"io_uring", "iouring"}, {NULL, NULL}};
 
@@ -598,6 +633,14 @@ const struct config_struct vm_config_schema = {(const struct config_field[]){
 		.item_size = sizeof(struct blk_config),
 		.meta = "spec",
 		.help = "virtio disk"},
+	{.name = "pmem",
+		FIELD(struct vm_config, pmem),
+		.count_offset = offsetof(struct vm_config, n_pmem),
+		.kind = CONFIG_LIST,
+		.item = &pmem_item,
+		.item_size = sizeof(struct pmem_config),
+		.meta = "spec",
+		.help = "virtio persistent memory: a file in the guest's memory"},
 	{.name = "balloon",
 		FIELD(struct vm_config, balloon),
 		.given_offset = offsetof(struct vm_config, balloon.given),

@@ -227,6 +227,7 @@ void board_free(struct board *board)
 	for (unsigned int i = 0; i < board->n_consoles; i++)
 		console_free(board->consoles[i]);
 	pci_segment_free(board->pci);
+	board_free_pmem(board);
 	bus_free(board->pio);
 	bus_free(board->mmio);
 	ram_free(board->ram);

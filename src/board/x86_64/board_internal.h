@@ -29,6 +29,9 @@
 /* The serial port's, and those of the virtio console. */
 #define BOARD_CONSOLES_MAX (1 + VIRTIO_CONSOLE_PORTS_MAX)
 
+struct board_pmem;
+struct virtio_dev;
+
 struct board {
 	struct board_env env;
 	const struct vm_config *config;
@@ -57,6 +60,7 @@ struct board {
 	struct fw_cfg *fw_cfg;          /* NULL: none */
 	char **oem_strings;             /* NULL-terminated; NULL: none */
 	size_t n_oem_strings;
+	struct board_pmem *pmem; /* as many as the configuration has, or NULL */
 	struct pci_segment *pci;
 	struct pci_windows windows;
 	struct pci_intx_router intx_router;
@@ -78,5 +82,11 @@ struct err *must_check board_open_oem_strings(struct board *board);
 void board_free_oem_strings(struct board *board);
 /* pci.c: the PCI segment and the functions on it. */
 struct err *must_check board_create_pci(struct board *board);
+/* pmem.c: opens and maps all of it from `base` on, where nothing is; the end of the last one. */
+struct err *must_check board_map_pmem(struct board *board, uint64_t base, uint64_t *ret_end);
+/* The device of one. */
+struct err *must_check board_create_pmem(
+	struct board *board, unsigned int index, struct virtio_dev **ret_dev);
+void board_free_pmem(struct board *board);
 /* firmware.c: ACPI and SMBIOS into RAM. */
 struct err *must_check board_write_tables(struct board *board);

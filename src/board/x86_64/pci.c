@@ -32,11 +32,9 @@ static struct irq_line *board_route_intx(
 	return &source->line;
 }
 
-static struct err *board_create_segment(struct board *board)
+/* `memory_end`: of what is mapped above 4 GiB. */
+static struct err *board_create_segment(struct board *board, uint64_t memory_end)
 {
-	uint64_t size = board->config->memory.size;
-	uint64_t ram_end = size > X86_RAM_LOW_END ? X86_RAM_HIGH_BASE + size - X86_RAM_LOW_END
-						  : X86_RAM_HIGH_BASE;
 	struct pci_segment_options options = {
 		.intx = &board->intx_router,
 		.mmio = board->mmio,
@@ -54,7 +52,7 @@ static struct err *board_create_segment(struct board *board)
 		.mem32_end = X86_PCI_MEM32_END,
 	};
 	/* Without room for a 64-bit window everything goes below 4 GiB. */
-	if (!x86_pci64_window(ram_end, board->phys_bits, &board->windows.mem64_base,
+	if (!x86_pci64_window(memory_end, board->phys_bits, &board->windows.mem64_base,
 		    &board->windows.mem64_end))
 		board->windows.mem64_base = board->windows.mem64_end = 0;
 	options.windows = board->windows;
@@ -201,6 +199,21 @@ static struct err *board_add_blk(struct board *board, unsigned int index)
 	return board_add_virtio(board, dev);
 }
 
+static struct err *board_add_pmem(struct board *board, unsigned int index)
+{
+	struct virtio_dev *dev;
+	struct err *err = board_create_pmem(board, index, &dev);
+
+	return err ? err : board_add_virtio(board, dev);
+}
+
+static uint64_t board_ram_end(const struct board *board)
+{
+	uint64_t size = board->config->memory.size;
+
+	return X86_RAM_HIGH_BASE + (size - MIN(size, (uint64_t)X86_RAM_LOW_END));
+}
+
 static struct err *board_add_balloon(struct board *board)
 {
 	const struct balloon_config *config = &board->config->balloon;
@@ -262,9 +275,12 @@ static struct err *board_add_console(struct board *board)
 /* The order is the one of the addresses that guests see: see docs/machine.md. */
 struct err *board_create_pci(struct board *board)
 {
+	uint64_t memory_end = 0;
 	struct pci_dev *dev;
-	struct err *err = board_create_segment(board);
+	struct err *err = board_map_pmem(board, board_ram_end(board), &memory_end);
 
+	if (!err)
+		err = board_create_segment(board, memory_end);
 	if (!err)
 		err = pci_host_bridge_create(&dev);
 	if (!err)
@@ -280,6 +296,8 @@ struct err *board_create_pci(struct board *board)
 		err = board_add_net(board, i);
 	for (unsigned int i = 0; !err && i < board->config->n_blk; i++)
 		err = board_add_blk(board, i);
+	for (unsigned int i = 0; !err && i < board->config->n_pmem; i++)
+		err = board_add_pmem(board, i);
 	if (!err && board->config->balloon.given)
 		err = board_add_balloon(board);
 	if (!err)

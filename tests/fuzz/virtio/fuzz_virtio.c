@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A hostile driver: configuration space, BAR registers, MSI-X, and rings full of anything, with an
- * entropy device and a disk behind the real PCI segment. Records of 12 bytes: operation, width,
- * address, value.
+ * entropy device, a disk and persistent memory behind the real PCI segment. Records of 12 bytes:
+ * operation, width, address, value.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,22 +14,41 @@
 #include "hv/fake/hv_fake.h"
 #include "pci/pci.h"
 #include "virtio/dev/blk.h"
+#include "virtio/dev/pmem.h"
 #include "virtio/dev/rng.h"
 #include "virtio/pci/virtio_pci.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define FUZZ_ECAM 0xe0000000u
-#define FUZZ_MEM  0x80000000u
-#define FUZZ_RAM  0x40000u
+#define FUZZ_ECAM    0xe0000000u
+#define FUZZ_MEM     0x80000000u
+#define FUZZ_RAM     0x40000u
+#define FUZZ_PMEM    0x8000000u
+#define FUZZ_DEVICES 3
 
 struct fuzz_machine {
 	struct hv_vm *hv;
 	struct ram *ram;
 	struct bus *mmio, *pio;
 	struct pci_segment *pci;
-	struct pci_dev *devs[2];
+	struct pci_dev *devs[FUZZ_DEVICES];
 };
+
+/* Its pages are memory for every device. */
+static void fuzz_pmem(struct fuzz_machine *m, const struct virtio_pci_options *pci)
+{
+	struct virtio_pmem_options options = {.name = "pmem",
+		.gpa = FUZZ_PMEM,
+		.size = MIB(2),
+		.fd = memfd_create("pmem", MFD_CLOEXEC)};
+	struct virtio_dev *dev;
+
+	if (ftruncate(options.fd, (off_t)options.size))
+		abort();
+	err_free(ram_add_file(m->ram, options.gpa, options.size, options.fd, false));
+	err_free(virtio_pmem_create(&options, &dev));
+	err_free(virtio_pci_create(pci, dev, &m->devs[2]));
+}
 
 static void fuzz_devices(struct fuzz_machine *m, bool uring)
 {
@@ -53,6 +72,7 @@ static void fuzz_devices(struct fuzz_machine *m, bool uring)
 	err_free(virtio_pci_create(&options, dev, &m->devs[0]));
 	err_free(virtio_blk_create(&blk, &dev));
 	err_free(virtio_pci_create(&options, dev, &m->devs[1]));
+	fuzz_pmem(m, &options);
 }
 
 static void fuzz_create(struct fuzz_machine *m, bool uring)
@@ -77,14 +97,14 @@ static void fuzz_create(struct fuzz_machine *m, bool uring)
 	options.vm = m->hv;
 	err_free(pci_segment_create(&options, &m->pci));
 	fuzz_devices(m, uring);
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < FUZZ_DEVICES; i++)
 		err_free(pci_segment_add(m->pci, m->devs[i]));
 	err_free(pci_segment_place(m->pci));
 }
 
 static void fuzz_free(struct fuzz_machine *m)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < FUZZ_DEVICES; i++) {
 		device_reset(&m->devs[i]->device);
 		device_free(&m->devs[i]->device);
 	}

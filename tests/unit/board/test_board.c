@@ -5,6 +5,11 @@
  */
 #include "vm/machine.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/endian.h"
+
 /* ---- Limits ---- */
 
 static void expect_refused(unsigned int n_vcpus, const char *memory, const char *part)
@@ -44,6 +49,42 @@ static void test_memory_is_below_and_above_the_hole(void **state)
 	assert_true(hv_fake_find_map(m.hv, X86_RAM_HIGH_BASE, &map));
 	assert_int_equal(map.size, MIB(4));
 	machine_free(&m);
+}
+
+static uint64_t entry_at(struct machine *m, uint64_t entry, unsigned int off)
+{
+	return load_le64(machine_ram(m, X86_BOOT_PARAMS_BASE) + 0x2d0 + 20 * entry + off);
+}
+
+/* A file is a slot of its own above RAM, of which no memory map tells; two share no section of
+ * Linux's. */
+static void test_persistent_memory_is_above_ram(void **state)
+{
+	const char *options[] = {"memory", "size=2052M", "pmem", NULL, "pmem", NULL, NULL};
+	char first[] = "/tmp/alioth-board-XXXXXX";
+	char second[] = "/tmp/alioth-board-XXXXXX";
+	int fds[2] = {mkstemp(first), mkstemp(second)};
+	struct hv_fake_map map;
+	struct machine m;
+
+	assert_int_equal(ftruncate(fds[0], (off_t)MIB(2)), 0);
+	assert_int_equal(ftruncate(fds[1], (off_t)MIB(4)), 0);
+	options[3] = first;
+	options[5] = second;
+	machine_create(&m, 1, options);
+	assert_true(hv_fake_find_map(m.hv, X86_RAM_HIGH_BASE + MIB(128), &map));
+	assert_int_equal(map.size, MIB(2));
+	assert_false(map.readonly);
+	assert_int_equal((uintptr_t)map.hva % MIB(2), 0);
+	assert_true(hv_fake_find_map(m.hv, X86_RAM_HIGH_BASE + MIB(256), &map));
+	assert_int_equal(map.size, MIB(4));
+	for (unsigned int i = 0; i < *machine_ram(&m, X86_BOOT_PARAMS_BASE + 0x1e8); i++)
+		assert_true(entry_at(&m, i, 0) + entry_at(&m, i, 8) <= X86_RAM_HIGH_BASE + MIB(4));
+	machine_free(&m);
+	(void)unlink(first);
+	(void)unlink(second);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 static void expect_new_memory(const char *memory)
@@ -132,6 +173,7 @@ int main(void)
 		cmocka_unit_test(test_more_vcpus_than_the_host_has_are_refused),
 		cmocka_unit_test(test_more_memory_than_addresses_is_refused),
 		cmocka_unit_test(test_memory_is_below_and_above_the_hole),
+		cmocka_unit_test(test_persistent_memory_is_above_ram),
 		cmocka_unit_test(test_a_reboot_empties_memory_of_every_kind),
 		cmocka_unit_test(test_the_reset_vector_resets),
 		cmocka_unit_test(test_a_kernel_that_was_cut_ends_the_vm_at_a_reboot),

@@ -148,6 +148,9 @@ static void test_everything(void **state)
 	set(f, "blk", "file,path=a,readonly=true,serial=one,packed=off");
 	set(f, "blk", "path=b");
 	set(f, "blk", "c.img");
+	set(f, "pmem", "file,path=p,size=1G");
+	set(f, "pmem", "file=q,discard_writes=on");
+	set(f, "pmem", "r.img");
 	set(f, "net", "tap,if=tap0,mac=52:54:00:12:34:56,mtu=1500,qp=4,api=iouring,packed=off");
 	set(f, "net", "tap=/dev/tap7,queue_pairs=2,vhost=auto");
 	set(f, "net", "fd=9");
@@ -186,6 +189,13 @@ static void test_everything(void **state)
 	assert_false(f->config.blk[0].packed || f->config.net[0].packed);
 	assert_true(f->config.blk[1].packed && f->config.net[1].packed);
 	assert_string_equal(f->config.blk[2].path, "c.img");
+	assert_int_equal(f->config.n_pmem, 3);
+	assert_int_equal(f->config.pmem[0].size, GIB(1));
+	assert_false(f->config.pmem[0].discard_writes);
+	assert_string_equal(f->config.pmem[1].path, "q");
+	assert_int_equal(f->config.pmem[1].size, 0);
+	assert_true(f->config.pmem[1].discard_writes);
+	assert_string_equal(f->config.pmem[2].path, "r.img");
 	assert_int_equal(f->config.kernel_unpack, KERNEL_UNPACK_GUEST);
 	assert_int_equal(f->config.n_net, 6);
 	assert_string_equal(f->config.net[0].if_name, "tap0");
@@ -358,6 +368,14 @@ static void test_disk_rules(void **state)
 	rejects("blk", "path=x,format=vmdk", "format");
 }
 
+static void test_persistent_memory_rules(void **state)
+{
+	refuses("pmem", "path=x,size=1M", "--pmem: size=1048576 is not a multiple of 2M");
+	refuses("pmem", "path=x,size=0xffffffffffe00000", "is more than a file can have");
+	rejects("pmem", "size=2M", "path");
+	rejects("pmem", "path=x,readonly=perhaps", "perhaps");
+}
+
 static void test_network_rules(void **state)
 {
 	refuses("net", "mtu=1500", "--net: give an interface");
@@ -522,6 +540,7 @@ int main(void)
 		TEST(test_memory_rules),
 		TEST(test_balloon_rules),
 		TEST(test_disk_rules),
+		TEST(test_persistent_memory_rules),
 		TEST(test_network_rules),
 		TEST(test_network_addresses),
 		TEST(test_texts_for_the_guest),
