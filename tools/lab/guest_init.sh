@@ -16,14 +16,16 @@ esac
 echo "alioth guest ready"
 run=
 root=
+rootflags=
 for word in $(cat /proc/cmdline); do
 	case $word in
 	alioth.run=*) run=${word#alioth.run=} ;;
-	alioth.root=*) root=${word#alioth.root=} ;;
+	alioth.root=* | root=*) root=${word#*root=} ;;
+	rootflags=*) rootflags=${word#rootflags=} ;;
 	esac
 done
 if [ -n "$root" ]; then
-	mount "$root" /mnt && exec switch_root /mnt /sbin/init
+	mount ${rootflags:+-o "$rootflags"} "$root" /mnt && exec switch_root /mnt /sbin/init
 	echo "cannot mount $root"
 	poweroff -f
 fi

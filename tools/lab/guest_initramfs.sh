@@ -5,7 +5,7 @@
 #   tools/lab/guest_initramfs.sh OUT [KERNEL_FOLDER MODULE...]
 # The guest understands on its kernel command line:
 #   alioth.run=COMMAND   runs it ('+' stands for a space) and powers off
-#   alioth.root=DEVICE   mounts DEVICE as the root file system and runs its /sbin/init
+#   root=DEVICE          mounts DEVICE as the root file system (rootflags=OPTIONS) and runs its /sbin/init; also alioth.root=DEVICE
 # and gives a shell otherwise.
 set -eu
 # shellcheck source=tools/lab/common.sh

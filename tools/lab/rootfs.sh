@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A small ext4 root file system for tests of disks: busybox and an init that says so and powers off.
+# A small ext4 root file system for tests of disks, in blocks of a page (for DAX): busybox and an init that says so and powers off.
 #   tools/lab/rootfs.sh OUT [MIB]
 set -eu
 out=$1
@@ -15,11 +15,11 @@ cat >"$work/sbin/init" <<'INIT'
 #!/bin/busybox sh
 export PATH=/bin
 mount -t proc none /proc
-echo "root file system ready: $(head -c 7 /marker)"
+echo "root file system ready: $(head -c 7 /marker) $(grep ' / ' /proc/mounts)"
 mount -o remount,rw / && echo written >/written && sync
 poweroff -f
 INIT
 echo "marked" >"$work/marker"
 chmod 755 "$work/sbin/init" "$work/bin/busybox"
 rm -f "$out"
-PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -d "$work" "$out" "${2:-32}M"
+PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -b 4096 -d "$work" "$out" "${2:-32}M"

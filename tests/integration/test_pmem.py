@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Persistent memory under Linux's virtio_pmem and nd_pmem drivers."""
+import os
+import subprocess
+
+import pytest
+
+from conftest import data
+from test_devices import QUIET, modules
+from vm import VM, run
+
+MIB = 1 << 20
+
+
+def guest(base, spec, command, *more):
+    return ["boot", *modules(base), "--pmem", spec, *more, "--cmdline", QUIET + "alioth.run=" + command.replace(" ", "+")]
+
+
+def content(path, name):
+    return subprocess.run(["/sbin/debugfs", "-R", f"cat {name}", path], check=True, capture_output=True).stdout
+
+
+def test_a_root_file_system_with_dax(base, disk):
+    with VM("boot", *modules(base), "--pmem", f"path={disk}", "--cmdline",
+            QUIET + "root=/dev/pmem0 rootfstype=ext4 rootflags=dax") as vm:
+        vm.expect("root file system ready: marked")
+        vm.expect("dax")
+        assert vm.wait() == 0, vm.error_text()
+    subprocess.run(["/sbin/e2fsck", "-fn", disk], check=True, stdout=subprocess.DEVNULL)
+    assert content(disk, "/written") == b"written\n"
+
+
+def test_what_was_synced_outlives_a_kill(base, tmp_path):
+    path = tmp_path / "pmem"
+    with VM(*guest(base, f"path={path},size=34M",
+                   "cat /sys/block/pmem0/size /sys/block/pmem0/queue/dax /sys/bus/nd/devices/region0/size; "
+                   "echo acknowledged | dd of=/dev/pmem0 bs=4096 seek=8703 conv=fsync; echo synced; sleep 600")) as vm:
+        vm.expect(f"{34 * MIB // 512}\r?\n1\r?\n{34 * MIB}\r?\n")
+        vm.expect("\nsynced")
+        vm.process.kill()
+    assert os.stat(path).st_size == 34 * MIB
+    with open(path, "rb") as f:
+        f.seek(8703 * 4096)
+        assert f.read() == b"acknowledged\n" + bytes(4096 - 13)
+
+
+def test_discarded_writes_are_gone_after_a_reset(base, disk):
+    with open(disk, "rb") as f:
+        before = f.read()
+    script = ("mount -o dax /dev/pmem0 /mnt; ls /mnt/once; echo once:$?; echo x > /mnt/once; sync; cat /mnt/once; "
+              "umount /mnt; echo unmounted; reboot -f")
+    with VM(*guest(base, f"path={disk},discard_writes=on", script)) as vm:
+        for _ in range(2):
+            vm.expect("once:1\r?\nx\r?\nunmounted")
+    with open(disk, "rb") as f:
+        assert f.read() == before
+
+
+def test_a_mapped_file_is_memory_for_disks(base, disk, tmp_path):
+    """Direct I/O of a disk to and from a mapped DAX file: the buffers are persistent memory, without a copy in RAM."""
+    image = tmp_path / "disk.img"
+    text = b"from the disk   " * (MIB // 16)
+    image.write_bytes(text + bytes(MIB))
+    script = ("mount -o dax /dev/pmem0 /mnt; dd if=/dev/zero of=/mnt/copy bs=1M count=1; mapped_io /dev/vda /mnt/copy 1048576; "
+              "umount /mnt; sync")
+    args = guest(base, f"path={disk}", script, "--blk", f"path={image}")
+    args[args.index("--initramfs") + 1] = data("initramfs-programs")
+    with VM(*args) as vm:
+        vm.expect("mapped_io: done")
+        assert vm.wait() == 0, vm.error_text()
+    assert image.read_bytes() == text + text
+    assert content(disk, "/copy") == text
+
+
+def test_several_and_much_memory(base, tmp_path):
+    args = []
+    for i, size in enumerate((2, 130, 6)):
+        args += ["--pmem", f"path={tmp_path / str(i)},size={size}M"]
+    with VM("boot", *modules(base), "--memory", "size=2100M", *args, "--cmdline",
+            QUIET + "alioth.run=" + "cat /sys/block/pmem*/size; grep -i persistent /proc/iomem".replace(" ", "+")) as vm:
+        vm.expect("4096\r?\n266240\r?\n12288\r?\n")
+        vm.expect("108000000-1081fffff")
+        vm.expect("110000000-1181fffff")
+        vm.expect("120000000-1205fffff")
+        assert vm.wait() == 0, vm.error_text()
+
+
+def test_a_full_host_fails_the_flush_or_ends_the_vm_with_an_error(base, tmp_path):
+    """A page that the host cannot give is no memory: the VM ends as with any hardware error, it does not hang."""
+    if os.geteuid():
+        pytest.skip("mounting needs root")
+    mount = tmp_path / "small"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", mount], check=True)
+    try:
+        with VM(*guest(base, f"path={mount / 'pmem'},size=16M", "dd if=/dev/zero of=/dev/pmem0 bs=1M count=16 conv=fsync")) as vm:
+            assert vm.wait() == 3
+            assert "Bad address" in vm.error_text()
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_bad_files_are_one_error(base, tmp_path):
+    odd = tmp_path / "odd"
+    odd.write_bytes(bytes(MIB))
+    for spec, status, text in ((f"path={odd}", 1, "not a multiple of 2 MiB"), (f"path={tmp_path}/none", 1, "No such file"),
+                               (f"path={odd},size=3M", 2, "not a multiple of 2M"), ("size=2M", 2, "path"),
+                               ("path=/dev/null", 1, "neither a file nor a block device")):
+        got, _, err = run("boot", *base, "--pmem", spec)
+        assert got == status and text in err, (spec, got, err)
