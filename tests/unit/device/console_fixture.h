@@ -29,6 +29,8 @@ struct host {
 	size_t limit;                       /* of got_len */
 	unsigned int receives;              /* calls */
 	unsigned int writables, quits;      /* calls */
+	unsigned int resizes;               /* calls */
+	char connections[16];               /* c: connected, d: disconnected */
 	void (*on_writable)(struct host *); /* optional */
 
 	struct log *log;
@@ -64,6 +66,20 @@ static inline void host_writable(struct console_peer *peer)
 		h->on_writable(h);
 }
 
+static inline void host_connected(struct console_peer *peer, bool connected)
+{
+	struct host *h = container_of(peer, struct host, peer);
+	size_t n = strlen(h->connections);
+
+	assert_true(n < sizeof(h->connections) - 1);
+	h->connections[n] = connected ? 'c' : 'd';
+}
+
+static inline void host_resized(struct console_peer *peer)
+{
+	container_of(peer, struct host, peer)->resizes++;
+}
+
 static inline void host_quit(struct console_events *events)
 {
 	container_of(events, struct host, events)->quits++;
@@ -84,7 +100,10 @@ static inline int host_setup(void **state)
 
 	h->sink.write = host_log;
 	h->events.quit = host_quit;
-	h->peer = (struct console_peer){.receive = host_receive, .writable = host_writable};
+	h->peer = (struct console_peer){.receive = host_receive,
+		.writable = host_writable,
+		.connected = host_connected,
+		.resized = host_resized};
 	h->limit = sizeof(h->got);
 	assert_ok(log_create("warn", &h->sink, &h->log));
 	log_bind(h->log);

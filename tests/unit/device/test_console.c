@@ -294,6 +294,51 @@ static void test_null_drops_everything_without_a_word(void **state)
 	assert_int_equal(h->lines, 0);
 }
 
+static void test_many_bytes_at_once_go_as_far_as_there_is_room(void **state)
+{
+	struct host *h = *state;
+	static char text[40000];
+	static char back[40000];
+	size_t n;
+	int fd;
+
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i % 251);
+	assert_ok(host_open(h, CONSOLE_LOG, h->path));
+	assert_true(console_is_connected(h->console));
+	assert_int_equal(console_write(h->console, text, 0), 0);
+	/* Off the ring's start, so that it goes around. */
+	assert_int_equal(console_write(h->console, text, 1000), 1000);
+	run_for_a_moment(h);
+	n = console_write(h->console, text + 1000, sizeof(text) - 1000);
+	assert_in_range(n, 1, sizeof(text) - 1001);
+	assert_int_equal(console_write(h->console, text, 1), 0);
+	assert_false(console_put(h->console, 'x'));
+	run_for_a_moment(h);
+	assert_true(h->writables > 0);
+	assert_int_equal(console_write(h->console, text + 1000 + n, sizeof(text) - 1000 - n),
+		sizeof(text) - 1000 - n);
+	run_for_a_moment(h);
+	fd = open(h->path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(drain(fd, back, sizeof(back)), sizeof(text));
+	assert_memory_equal(back, text, sizeof(text));
+	close(fd);
+}
+
+static void test_log_lines_name_a_console_that_has_a_label(void **state)
+{
+	struct host *h = *state;
+	struct console_options options = {
+		.kind = CONSOLE_LOG, .path = "/dev/full", .label = "hvc1"};
+
+	assert_ok(console_create(&options, h->loop, &h->events, &h->console));
+	console_start(h->console);
+	put(h, "x");
+	run_for_a_moment(h);
+	assert_string_equal(
+		h->line, "log console of hvc1: output is dropped: No space left on device");
+}
+
 #define CONSOLE_TEST(name) cmocka_unit_test_setup_teardown(name, host_setup, host_teardown)
 
 int main(void)
@@ -310,6 +355,8 @@ int main(void)
 		CONSOLE_TEST(test_a_slow_reader_makes_the_guest_wait_and_loses_nothing),
 		CONSOLE_TEST(test_a_reader_that_never_reads_does_not_hold_the_end),
 		CONSOLE_TEST(test_a_vcpu_and_the_loop_lose_nothing_between_them),
+		CONSOLE_TEST(test_many_bytes_at_once_go_as_far_as_there_is_room),
+		CONSOLE_TEST(test_log_lines_name_a_console_that_has_a_label),
 		CONSOLE_TEST(test_null_drops_everything_without_a_word),
 	};
 

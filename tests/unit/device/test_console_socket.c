@@ -77,6 +77,62 @@ static void test_one_client_after_the_other(void **state)
 	close(second);
 }
 
+static bool got_all(struct host *h)
+{
+	return h->got_len == 3000;
+}
+
+static bool left_twice(struct host *h)
+{
+	return !strcmp(h->connections, "cdcd");
+}
+
+static void test_the_peer_learns_of_clients_and_of_their_end_behind_all_they_sent(void **state)
+{
+	struct host *h = *state;
+	char text[3001] = {0};
+	int fd;
+
+	memset(text, 'x', 3000);
+	assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+	assert_false(console_is_connected(h->console));
+	fd = dial(h);
+	run_for_a_moment(h);
+	assert_true(console_is_connected(h->console));
+	assert_string_equal(h->connections, "c");
+	close(fd);
+	run_for_a_moment(h);
+	assert_string_equal(h->connections, "cd");
+	/* The guest does not read yet. */
+	h->limit = 10;
+	fd = dial(h);
+	say(fd, text);
+	close(fd);
+	run_for_a_moment(h);
+	assert_string_equal(h->connections, "cdc");
+	h->limit = sizeof(h->got);
+	console_input_wanted(h->console);
+	run_until(h, got_all);
+	run_until(h, left_twice);
+}
+
+static void test_a_half_closed_client_is_still_there(void **state)
+{
+	struct host *h = *state;
+	int fd;
+
+	assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+	fd = dial(h);
+	say(fd, "hi");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	run_until(h, got_two);
+	run_for_a_moment(h);
+	assert_string_equal(h->connections, "c");
+	close(fd);
+	run_for_a_moment(h);
+	assert_string_equal(h->connections, "cd");
+}
+
 static void test_output_without_client_is_dropped_with_one_line(void **state)
 {
 	struct host *h = *state;
@@ -302,6 +358,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SOCKET_TEST(test_one_client_after_the_other),
+		SOCKET_TEST(test_the_peer_learns_of_clients_and_of_their_end_behind_all_they_sent),
+		SOCKET_TEST(test_a_half_closed_client_is_still_there),
 		SOCKET_TEST(test_output_without_client_is_dropped_with_one_line),
 		SOCKET_TEST(test_a_client_that_has_said_all_still_hears),
 		SOCKET_TEST(test_a_client_that_goes_while_the_guest_does_not_read_makes_room),

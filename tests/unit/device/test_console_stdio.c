@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <termios.h>
 
@@ -290,6 +291,59 @@ static void test_a_terminal_is_restored_by_a_handler_of_a_fatal_signal(void **st
 	close(master);
 }
 
+static void set_size(int fd, uint16_t columns, uint16_t rows)
+{
+	const struct winsize size = {.ws_col = columns, .ws_row = rows};
+
+	assert_int_equal(ioctl(fd, TIOCSWINSZ, &size), 0);
+}
+
+static void assert_size(struct host *h, uint16_t columns, uint16_t rows)
+{
+	struct console_size size = console_size(h->console);
+
+	assert_int_equal(size.columns, columns);
+	assert_int_equal(size.rows, rows);
+}
+
+static void test_a_terminals_size_is_known_and_followed(void **state)
+{
+	struct host *h = *state;
+	int master;
+	int slave = open_terminal(&master);
+
+	set_size(master, 97, 31);
+	redirect(slave, slave);
+	assert_ok(host_open(h, CONSOLE_STDIO, NULL));
+	assert_true(console_has_size(h->console));
+	assert_size(h, 97, 31);
+	set_size(master, 132, 50);
+	console_look_at_size(h->console);
+	console_look_at_size(h->console);
+	run_for_a_moment(h);
+	assert_size(h, 132, 50);
+	console_look_at_size(h->console);
+	run_for_a_moment(h);
+	assert_int_equal(h->resizes, 1);
+	close(slave);
+	close(master);
+}
+
+static void test_pipes_have_no_size(void **state)
+{
+	struct host *h = *state;
+	struct pipes p = open_pipes();
+
+	assert_ok(host_open(h, CONSOLE_STDIO, NULL));
+	assert_false(console_has_size(h->console));
+	console_look_at_size(h->console);
+	run_for_a_moment(h);
+	assert_int_equal(h->resizes, 0);
+	assert_size(h, 0, 0);
+	close(p.in[1]);
+	close(p.out[0]);
+}
+
 static bool is_named(struct host *h)
 {
 	return h->lines == 1 && !strncmp(h->line, "The console is /dev/pts/", 24);
@@ -316,6 +370,23 @@ static void test_a_pty_carries_both_ways_and_outlives_its_users(void **state)
 		run_for_a_moment(h);
 	}
 	assert_int_equal(h->lines, 1);
+}
+
+static void test_a_ptys_size_is_its_users(void **state)
+{
+	struct host *h = *state;
+	int user;
+
+	assert_ok(host_open(h, CONSOLE_PTY, NULL));
+	run_until(h, is_named);
+	user = open(strchr(h->line, '/'), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(console_has_size(h->console));
+	set_size(user, 80, 25);
+	say(user, "hello");
+	run_until(h, got_five);
+	assert_size(h, 80, 25);
+	assert_int_equal(h->resizes, 1);
+	close(user);
 }
 
 static void test_a_pty_without_reader_drops_output_with_one_line(void **state)
@@ -349,6 +420,9 @@ int main(void)
 		STDIO_TEST(test_a_blocking_socket_blocks_nobody),
 		STDIO_TEST(test_a_terminal_has_an_escape_key_and_is_restored),
 		STDIO_TEST(test_a_terminal_is_restored_by_a_handler_of_a_fatal_signal),
+		STDIO_TEST(test_a_terminals_size_is_known_and_followed),
+		STDIO_TEST(test_pipes_have_no_size),
+		STDIO_TEST(test_a_ptys_size_is_its_users),
 		STDIO_TEST(test_a_pty_carries_both_ways_and_outlives_its_users),
 		STDIO_TEST(test_a_pty_without_reader_drops_output_with_one_line),
 	};

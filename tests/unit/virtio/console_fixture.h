@@ -51,6 +51,9 @@ struct console_bench {
 	unsigned int turns;
 	struct console_events events;
 	struct console *consoles[3];
+	enum console_kind kind;   /* of all of them; a socket unless told otherwise */
+	struct loop *device_loop; /* the consoles' unless told otherwise */
+	char line[128];           /* of the log, the first one */
 	char dir[64];
 	char paths[3][96];
 	struct driver drivers[CONF_QUEUES];
@@ -91,7 +94,8 @@ static inline void bench_drained(struct virtio_transport *transport, unsigned in
 static inline void bench_log(
 	struct log_sink *sink, enum log_level level, const char *module, const char *text)
 {
-	b.lines++;
+	if (!b.lines++)
+		(void)snprintf(b.line, sizeof(b.line), "%s", text);
 }
 
 static inline void bench_tick(struct loop_timer *timer)
@@ -130,7 +134,7 @@ static inline void bench_create(const char *const *names, unsigned int n)
 	struct virtio_console_port ports[3] = {0};
 
 	for (unsigned int i = 0; i < n; i++) {
-		struct console_options options = {.kind = CONSOLE_SOCKET, .path = b.paths[i]};
+		struct console_options options = {.kind = b.kind, .path = b.paths[i]};
 
 		(void)snprintf(b.paths[i], sizeof(b.paths[i]), "%s/%u", b.dir, i);
 		assert_ok(console_create(&options, b.loop, &b.events, &b.consoles[i]));
@@ -149,7 +153,7 @@ static inline void bench_start(uint64_t features)
 {
 	struct driver_features has = {.packed = b.packed, .event_idx = true, .indirect = true};
 
-	b.dev->loop = b.loop;
+	b.dev->loop = b.device_loop ? b.device_loop : b.loop;
 	b.dev->negotiated = features | VIRTIO_F_VERSION_1;
 	for (unsigned int q = 0; q < b.dev->n_queues; q++) {
 		struct virtq_layout layout;
@@ -181,6 +185,7 @@ static inline int bench_setup(void **state)
 					   .needs_reset = bench_needs_reset,
 					   .config_changed = bench_config_changed},
 		.sink.write = bench_log,
+		.kind = CONSOLE_SOCKET,
 		.packed = packed};
 	assert_ok(log_create("warn", &b.sink, &b.log));
 	log_bind(b.log);
@@ -198,6 +203,7 @@ static inline int bench_teardown(void **state)
 	b.dev->ops->free(b.dev);
 	for (unsigned int i = 0; i < ARRAY_SIZE(b.consoles); i++)
 		console_free(b.consoles[i]);
+	loop_free(b.device_loop);
 	loop_free(b.loop);
 	ram_free(b.ram);
 	(void)rmdir(b.dir);

@@ -4,6 +4,11 @@
  */
 #include "console_fixture.h"
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+#include "base/thread.h"
+
 static const char *const one_console[] = {NULL};
 static const char *const three_ports[] = {"org.example.a", NULL, "b"};
 static const char *const one_port[] = {"agent"};
@@ -534,6 +539,188 @@ static void test_a_new_driver_starts_afresh(void **state)
 	close(fd);
 }
 
+/* ---- Size ---- */
+
+/* The terminal has this size now; its user types, which is when a pty is looked at. */
+static void set_size(int user, uint16_t columns, uint16_t rows)
+{
+	const struct winsize size = {.ws_col = columns, .ws_row = rows};
+
+	assert_int_equal(ioctl(user, TIOCSWINSZ, &size), 0);
+	assert_int_equal(write(user, "x", 1), 1);
+	for (int i = 0; i < 1000 && console_size(b.consoles[0]).columns != columns; i++)
+		pump();
+}
+
+static int open_pty(void)
+{
+	int user = open(strchr(b.line, '/'), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+
+	assert_true(user >= 0);
+	return user;
+}
+
+static void test_the_size_is_in_the_configuration(void **state)
+{
+	uint8_t config[4];
+	int user;
+
+	b.kind = CONSOLE_PTY;
+	bench_create(one_console, 1);
+	assert_true(b.dev->features & VCON_F_SIZE);
+	user = open_pty();
+	set_size(user, 97, 31);
+	bench_start(VCON_F_SIZE);
+	assert_int_equal(b.changes, 1);
+	b.dev->ops->config_read(b.dev, 0, config, sizeof(config));
+	assert_int_equal(load_le16(config), 97);
+	assert_int_equal(load_le16(config + 2), 31);
+	set_size(user, 132, 50);
+	assert_int_equal(b.changes, 2);
+	b.dev->ops->config_read(b.dev, 2, config, 2);
+	assert_int_equal(load_le16(config), 50);
+	bench_end();
+	bench_start(0);
+	set_size(user, 80, 25);
+	assert_int_equal(b.changes, 2);
+	close(user);
+}
+
+static void test_with_ports_the_size_is_a_message(void **state)
+{
+	static const char *const names[] = {NULL, "name"};
+	struct told told = {0};
+	int user;
+
+	b.kind = CONSOLE_PTY;
+	bench_create(names, 2);
+	user = open_pty();
+	bench_start(VCON_F_SIZE | VCON_F_MULTIPORT);
+	add_control_buffers(10);
+	control(0, PORT_READY, 1);
+	assert_told(0, CONSOLE, 1);
+	assert_told(0, RESIZE, 1);
+	assert_told(0, OPEN, 1);
+	control(1, PORT_READY, 1);
+	assert_told(1, NAME, 1);
+	assert_told(1, OPEN, 1);
+	set_size(user, 97, 31);
+	/* A named port has none to tell. */
+	b.vcon->ports[1].peer.resized(&b.vcon->ports[1].peer);
+	pump();
+	assert_true(take_told(&told));
+	assert_int_equal(told.event, RESIZE);
+	assert_int_equal(told.len, 4);
+	assert_int_equal(load_le16(told.body), 97);
+	assert_int_equal(load_le16(told.body + 2), 31);
+	assert_false(is_done(VCON_CTRL_RX));
+	assert_int_equal(b.changes, 0);
+	close(user);
+}
+
+/* ---- Threads ---- */
+
+#define ECHO_BYTES 200000u
+
+/* The consoles' loop and the device's, each in a thread of its own, as in a machine. */
+struct side {
+	struct thread thread;
+	struct loop *loop;
+};
+
+static struct side sides[2]; /* consoles, device */
+static struct loop_msg kicks[2];
+
+static void side_run(struct thread *thread)
+{
+	loop_run(container_of(thread, struct side, thread)->loop);
+}
+
+static void side_start(struct side *side, struct loop *loop)
+{
+	*side = (struct side){.thread = {.name = "side", .run = side_run}, .loop = loop};
+	assert_ok(thread_start(&side->thread));
+}
+
+static void kick_run(struct loop_msg *msg)
+{
+	b.dev->ops->notify(b.dev, (unsigned int)(msg - kicks));
+}
+
+static void kick_again(struct virtio_transport *transport, unsigned int q)
+{
+	loop_post(b.device_loop, &kicks[q]);
+}
+
+/* The guest sends back what it receives; one turn of its driver. */
+static void guest_echoes(void)
+{
+	struct driver_done done;
+	uint8_t page[4096];
+
+	while (driver_take(&b.drivers[1], &done))
+		continue;
+	while (b.drivers[1].n_free && driver_take(&b.drivers[0], &done)) {
+		assert_int_equal(ram_read(b.ram, done.token, page, done.written), 0);
+		add(1, page, done.written);
+		add(0, NULL, 1000);
+	}
+	for (unsigned int q = 0; q < 2; q++) {
+		if (driver_needs_kick(&b.drivers[q]))
+			kick_again(&b.transport, q);
+	}
+}
+
+static uint8_t echo_byte(size_t i)
+{
+	return (uint8_t)(i * 7 + (i >> 8));
+}
+
+/* The host's turn: says as much as the socket takes, and hears what is there. */
+static void host_talks(int fd, size_t *sent, size_t *got)
+{
+	uint8_t buf[700];
+	ssize_t n;
+
+	for (size_t i = 0; i < sizeof(buf); i++)
+		buf[i] = echo_byte(*sent + i);
+	n = send(fd, buf, MIN(sizeof(buf), ECHO_BYTES - *sent), MSG_NOSIGNAL);
+	*sent += n > 0 ? (size_t)n : 0;
+	n = recv(fd, buf, sizeof(buf), 0);
+	for (ssize_t i = 0; i < n; i++)
+		assert_int_equal(buf[i], echo_byte((*got)++));
+}
+
+static void test_bytes_between_two_threads(void **state)
+{
+	uint64_t end = loop_now_ns() + 60000000000ull;
+	size_t sent = 0;
+	size_t got = 0;
+	int fd;
+
+	bench_create(one_console, 1);
+	fd = dial(0);
+	assert_ok(loop_create(&b.device_loop));
+	b.transport.again = kick_again;
+	kicks[0] = kicks[1] = (struct loop_msg){.run = kick_run};
+	bench_start(0);
+	for (int i = 0; i < 8; i++)
+		add(0, NULL, 1000);
+	side_start(&sides[0], b.loop);
+	side_start(&sides[1], b.device_loop);
+	while (got < ECHO_BYTES) {
+		assert_true(loop_now_ns() < end);
+		host_talks(fd, &sent, &got);
+		guest_echoes();
+	}
+	for (int i = 1; i >= 0; i--) {
+		loop_stop(sides[i].loop);
+		thread_join(&sides[i].thread);
+	}
+	assert_int_equal(b.resets, 0);
+	close(fd);
+}
+
 #define BOTH(name)                                                                                 \
 	{#name ", split", name, bench_setup, bench_teardown, NULL},                                \
 	{                                                                                          \
@@ -563,6 +750,9 @@ int main(void)
 		BOTH(test_messages_are_cut_to_the_drivers_buffers),
 		BOTH(test_a_broken_queue_needs_a_reset),
 		BOTH(test_a_new_driver_starts_afresh),
+		BOTH(test_the_size_is_in_the_configuration),
+		BOTH(test_with_ports_the_size_is_a_message),
+		BOTH(test_bytes_between_two_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
