@@ -116,15 +116,13 @@ static const struct config_choice console_devices[] = {
 	{                                                                                          \
 		.name = "device", FIELD(struct console_config, device), .kind = CONFIG_ENUM,       \
 		.choices = console_devices, .def = "serial",                                       \
-		.help = "the guest's end: the serial port (ttyS0), or a virtio console (hvc0, "    \
-			"hvc1 ...)"                                                                \
+		.help = "the guest's end: ttyS0, or a virtio console (hvcN)"                       \
 	}
 #define CONSOLE_NAME                                                                               \
 	{                                                                                          \
 		.name = "name", FIELD(struct console_config, name), .kind = CONFIG_STRING,         \
 		.meta = "name",                                                                    \
-		.help = "a virtio port of that name instead of a console: /dev/virtio-ports/NAME " \
-			"in the guest"                                                             \
+		.help = "a virtio port of that name instead, /dev/virtio-ports/NAME"               \
 	}
 
 static const struct config_struct console_schema = {

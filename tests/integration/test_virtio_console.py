@@ -6,12 +6,10 @@ import os
 import pty
 import random
 import select
-import signal
 import socket
 import struct
 import subprocess
 import termios
-import threading
 import time
 
 import pytest
@@ -90,6 +88,64 @@ def test_serial_and_virtio_side_by_side(base, tmp_path):
     assert "guest ready" in log.read_text() and "virtio one" not in log.read_text()
 
 
+def in_terminal(slave):
+    """A session of its own with this controlling terminal, as a shell's job has."""
+    def prepare():
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    return prepare
+
+
+def set_size(fd, rows, columns):
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+class Terminal:
+    """alioth on a terminal whose other end is ours."""
+
+    def __init__(self, *args):
+        self.master, slave = pty.openpty()
+        set_size(self.master, 31, 97)
+        self.process = subprocess.Popen([ALIOTH, *args], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                                        preexec_fn=in_terminal(slave))
+        os.close(slave)
+        self.output = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+
+    def ask(self, keys, answer):
+        """Types and waits for the answer."""
+        os.write(self.master, keys)
+        self.output = b""
+        deadline = time.monotonic() + TIMEOUT
+        while answer not in self.output:
+            assert time.monotonic() < deadline, f"no {answer} in {self.output[-2000:]}"
+            if select.select([self.master], [], [], 1)[0]:
+                self.output += os.read(self.master, 65536)
+
+
+@pytest.mark.parametrize("kernel", ("module", "built-in"))
+@pytest.mark.parametrize("more", ((), ("--console", "null,name=agent")), ids=("config", "message"))
+def test_size_of_the_terminal(base, kernel, more):
+    """Both ways of telling: the device's configuration, and messages where there are several ports."""
+    options = modules(base) if kernel == "module" else debian13(base)
+    with Terminal("boot", *options, *HVC, *more, "--cmdline", "console=hvc0 quiet") as terminal:
+        terminal.ask(b"", b"# ")
+        terminal.ask(b"stty size\r", b"31 97\r")
+        for rows, columns in ((50, 132), (24, 80)):
+            set_size(terminal.master, rows, columns)
+            # The signal, the interrupt and the driver's work take a moment.
+            terminal.ask(b"until stty size|grep -x '%d %d';do :;done\r" % (rows, columns), b"\n%d %d\r" % (rows, columns))
+        os.write(terminal.master, b"\x01x")
+        assert terminal.process.wait(TIMEOUT) == 8
+
+
 def test_named_port_echoes(base, tmp_path):
     path = str(tmp_path / "agent")
     payload = random.Random(1).randbytes(1 << 20)
@@ -105,4 +161,79 @@ def test_named_port_echoes(base, tmp_path):
         client.close()
         vm.expect(digest + "  -")
         vm.expect("end")
+        assert vm.wait() == 0
+
+
+def test_reader_that_stops(base, tmp_path):
+    """A port that nobody reads: the machine goes on, its writer waits, and nothing of it is lost."""
+    path = str(tmp_path / "agent")
+    with VM("boot", *modules(base), "--console", f"socket,path={path},name=agent", "--cmdline",
+            shell(FIND + "head -c 12000000 /dev/urandom >/tmp/x;(cat /tmp/x >$P;echo written)&sleep 3;echo alive;md5sum /tmp/x;"
+                  "wait;head -n 1 $P", "ttyS0")) as vm:
+        client = connect(path)
+        digest = vm.expect(r"alive\r?\n([0-9a-f]{32})").group(1).decode()
+        # The queue holds 256 of the driver's buffers of 32 KiB.
+        assert b"written" not in vm.output
+        got = receive(client, 12000000)
+        vm.expect("written")
+        client.sendall(b"bye\n")
+        vm.expect("bye")
+        assert vm.wait() == 0
+        client.close()
+    assert hashlib.md5(got).hexdigest() == digest
+
+
+def test_reader_that_goes_and_comes_back(base, tmp_path):
+    path = str(tmp_path / "agent")
+    with VM("boot", *modules(base), "--console", f"socket,path={path},name=agent", "--cmdline",
+            shell(FIND + "seq 2000000 >/tmp/x;cat /tmp/x >$P;echo written;cat $P;echo end of file", "ttyS0")) as vm:
+        client = connect(path)
+        first = receive(client, 50000)
+        client.close()
+        vm.expect("guest ready")
+        time.sleep(1)
+        assert b"written" not in vm.output
+        client = connect(path)
+        rest = b""
+        while not rest.endswith(b"\n2000000\n"):
+            rest += client.recv(65536)
+        assert first.startswith(b"1\n2\n3\n")
+        # What lay between was with the client that left; lines are in order and whole from then on.
+        numbers = [int(line) for line in rest.split(b"\n")[1:-1]]
+        assert numbers == list(range(numbers[0], 2000001)) and numbers[0] > 5000
+        vm.expect("written")
+        client.sendall(b"good bye\n")
+        client.close()
+        vm.expect("good bye")
+        vm.expect("end of file")
+        assert vm.wait() == 0
+
+
+def test_driver_that_goes_and_comes(base, tmp_path):
+    """Unbound and bound again, twenty times; a client stays and is heard each time."""
+    path = str(tmp_path / "agent")
+    with VM("boot", *modules(base), "--console", f"socket,path={path},name=agent", "--cmdline",
+            shell("V=/sys/bus/virtio/drivers/virtio_console;D=$(ls $V|grep virtio);" + FIND +
+                  "for i in $(seq 20);do until grep -q agent /sys/class/virtio-ports/*/name;do :;done 2>/dev/null;"
+                  "head -n 1 $P;echo round $i >$P;sleep 0.1;echo $D >$V/unbind;echo $D >$V/bind;done;"
+                  "dmesg|grep -v ommand.line|grep -c -e needs.reset -e WARNING;echo rounds done", "ttyS0")) as vm:
+        client = connect(path)
+        for i in range(1, 21):
+            client.sendall(b"hello %d\n" % i)
+            vm.expect(f"hello {i}\r?\n")
+            line = b"round %d\n" % i
+            assert receive(client, len(line)) == line
+        vm.expect(r"\n0\r?\nrounds done")
+        assert vm.wait() == 0
+
+
+def test_reboot(base):
+    with VM("boot", *modules(base), *HVC, "--cmdline", "console=hvc0 quiet") as vm:
+        for _ in range(2):
+            vm.expect("guest ready")
+            vm.expect("# ")
+            vm.send("reboot -f\n")
+        vm.expect("guest ready")
+        vm.expect("# ")
+        vm.send("poweroff -f\n")
         assert vm.wait() == 0

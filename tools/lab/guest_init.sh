@@ -11,7 +11,10 @@ done
 # With no other console than one whose driver has come just now.
 case $(cat /proc/cmdline) in
 *console=ttyS0*) ;;
-*console=hvc0*) exec <>/dev/hvc0 >&0 2>&0 ;;
+*console=hvc0*)
+	until (: <>/dev/hvc0) 2>/dev/null; do sleep 0.1; done
+	exec <>/dev/hvc0 >&0 2>&0
+	;;
 esac
 echo "alioth guest ready"
 run=
