@@ -11,6 +11,8 @@
 
 #define PVPANIC_PANICKED     0x1
 #define PVPANIC_CRASH_LOADED 0x2
+#define PVPANIC_SHUTDOWN     0x4 /* the last resort of a guest that wants to be powered off */
+#define PVPANIC_EVENTS       (PVPANIC_PANICKED | PVPANIC_CRASH_LOADED | PVPANIC_SHUTDOWN)
 #define PVPANIC_BAR_SIZE     4096
 
 struct pvpanic {
@@ -20,7 +22,7 @@ struct pvpanic {
 
 static uint64_t pvpanic_read(struct io_region *region, uint64_t off, unsigned int size)
 {
-	return off ? 0 : PVPANIC_PANICKED | PVPANIC_CRASH_LOADED;
+	return off ? 0 : PVPANIC_EVENTS;
 }
 
 /* With a crash kernel loaded the guest goes on into that, and must not be disturbed. */
@@ -34,6 +36,8 @@ static void pvpanic_write(struct io_region *region, uint64_t off, unsigned int s
 		machine_events_report(pvpanic->events, MACHINE_CRASH_LOADED, "pvpanic");
 	else if (value & PVPANIC_PANICKED)
 		machine_events_report(pvpanic->events, MACHINE_PANIC, "pvpanic");
+	else if (value & PVPANIC_SHUTDOWN)
+		machine_events_report(pvpanic->events, MACHINE_POWER_OFF, "pvpanic");
 }
 
 static const struct io_ops pvpanic_io_ops = {.read = pvpanic_read, .write = pvpanic_write};

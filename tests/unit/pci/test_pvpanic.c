@@ -41,8 +41,8 @@ static void test_identity(void **state)
 /* The driver writes only events that it reads here. */
 static void test_supported_events(void **state)
 {
-	assert_int_equal(bus_read(f.mmio, WINDOW, 1), 3);
-	assert_int_equal(bus_read(f.mmio, WINDOW, 4), 3);
+	assert_int_equal(bus_read(f.mmio, WINDOW, 1), 7);
+	assert_int_equal(bus_read(f.mmio, WINDOW, 4), 7);
 	assert_int_equal(bus_read(f.mmio, WINDOW + 1, 1), 0);
 }
 
@@ -64,10 +64,26 @@ static void test_crash_kernel_loaded(void **state)
 	assert_int_equal(machine.last, MACHINE_CRASH_LOADED);
 }
 
+static void test_shutdown(void **state)
+{
+	bus_write(f.mmio, WINDOW, 1, 4);
+	assert_int_equal(machine.n, 1);
+	assert_int_equal(machine.last, MACHINE_POWER_OFF);
+}
+
+/* The worst that is told counts. */
+static void test_a_panic_is_no_shutdown(void **state)
+{
+	bus_write(f.mmio, WINDOW, 1, 5);
+	assert_int_equal(machine.last, MACHINE_PANIC);
+	bus_write(f.mmio, WINDOW, 1, 7);
+	assert_int_equal(machine.last, MACHINE_CRASH_LOADED);
+}
+
 static void test_other_writes_say_nothing(void **state)
 {
 	bus_write(f.mmio, WINDOW, 1, 0);
-	bus_write(f.mmio, WINDOW, 1, 0xfc);
+	bus_write(f.mmio, WINDOW, 1, 0xf8);
 	for (unsigned int off = 1; off < 16; off++)
 		bus_write(f.mmio, WINDOW + off, 1, 1);
 	bus_write(f.mmio, WINDOW + 4, 8, UINT64_MAX);
@@ -85,6 +101,8 @@ int main(void)
 		TEST(test_supported_events),
 		TEST(test_panic),
 		TEST(test_crash_kernel_loaded),
+		TEST(test_shutdown),
+		TEST(test_a_panic_is_no_shutdown),
 		TEST(test_other_writes_say_nothing),
 	};
 
