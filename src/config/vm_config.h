@@ -165,6 +165,7 @@ struct vm_config {
 	struct pmem_config *pmem;
 	size_t n_pmem;
 	struct balloon_config balloon;
+	bool rtc;
 	struct fw_cfg_config *fw_cfg;
 	size_t n_fw_cfg;
 	struct credential_config *credential;

@@ -58,6 +58,7 @@
 /* Ports. */
 #define X86_PORT_I8042_DATA    0x60
 #define X86_PORT_I8042_COMMAND 0x64
+#define X86_PORT_RTC           0x70 /* index, data */
 #define X86_PORT_COM1          0x3f8
 #define X86_PORT_FW_CFG        0x510 /* 12 ports */
 #define X86_PORT_SLEEP_CONTROL 0x600
@@ -74,6 +75,7 @@
 
 /* Global system interrupts (I/O APIC pins). */
 #define X86_GSI_COM1       4  /* edge */
+#define X86_GSI_RTC        8  /* edge */
 #define X86_GSI_GED        9  /* level */
 #define X86_GSI_PCI_INTX   16 /* level, INTA# .. INTD# on 16 .. 19 */
 #define X86_GSI_PCI_INTX_N 4

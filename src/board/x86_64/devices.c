@@ -4,6 +4,7 @@
  */
 #include "board/x86_64/board_internal.h"
 
+#include "device/cmos.h"
 #include "device/i8042.h"
 #include "device/pm_timer.h"
 
@@ -84,6 +85,33 @@ static struct err *board_create_power(struct board *board)
 	return NULL;
 }
 
+/*
+ * For whoever asks for it. Linux takes the time of day from it, to half a second, over the
+ * hypervisor's clock, which is exact.
+ */
+static struct err *board_create_cmos(struct board *board)
+{
+	uint64_t size = board->config->memory.size;
+	uint64_t low = MIN(size, (uint64_t)X86_RAM_LOW_END);
+	struct cmos_options options = {
+		.pio = board->pio,
+		.irq = ioapic_pin(board->ioapic, X86_GSI_RTC),
+		.loop = board->env.loop,
+		.ram_low = low,
+		.ram_high = size - low,
+		.n_cpus = board->config->cpu.count,
+	};
+	struct device *device;
+	struct err *err;
+
+	if (!board->config->rtc)
+		return NULL;
+	err = cmos_create(&options, &device);
+	if (!err)
+		board_own(board, device);
+	return err;
+}
+
 struct err *board_create_platform(struct board *board)
 {
 	struct err *err = ioapic_create(board->hv, board->mmio, &board->ioapic);
@@ -94,6 +122,8 @@ struct err *board_create_platform(struct board *board)
 	err = board_create_serial(board);
 	if (!err)
 		err = board_create_power(board);
+	if (!err)
+		err = board_create_cmos(board);
 	if (!err)
 		err = board_create_fw_cfg(board);
 	return err;

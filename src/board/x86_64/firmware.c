@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/strbuf.h"
+#include "device/cmos_time.h"
 #include "tables/acpi/acpi.h"
 #include "tables/smbios/smbios.h"
 
@@ -32,6 +33,9 @@ static struct err *firmware_acpi(struct board *board, const uint32_t *apic_ids)
 		.ioapic = X86_IOAPIC_BASE,
 		.com1_port = X86_PORT_COM1,
 		.com1_irq = X86_GSI_COM1,
+		.rtc_port = board->config->rtc ? X86_PORT_RTC : 0,
+		.rtc_irq = X86_GSI_RTC,
+		.rtc_century = CMOS_CENTURY,
 		.fw_cfg_port = board->fw_cfg ? X86_PORT_FW_CFG : 0,
 		.sleep_control = X86_PORT_SLEEP_CONTROL,
 		.reset_port = X86_PORT_RESET,

@@ -92,7 +92,10 @@ static size_t acpi_fadt(const struct acpi_facts *facts, uint64_t dsdt, struct st
 		/* The timer's old fields too: Linux looks at its length. */
 		store_le32(sb->data + at + 76, facts->pm_timer);
 		sb->data[at + 91] = 4;
-		store_le16(sb->data + at + 109, BOOT_ARCH_NO_VGA | BOOT_ARCH_NO_RTC);
+		if (facts->rtc_port)
+			sb->data[at + 108] = (char)facts->rtc_century;
+		store_le16(sb->data + at + 109,
+			(uint16_t)(BOOT_ARCH_NO_VGA | (facts->rtc_port ? 0 : BOOT_ARCH_NO_RTC)));
 	}
 	acpi_close_table(sb, at);
 	return at;

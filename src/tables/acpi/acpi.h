@@ -18,7 +18,10 @@ struct acpi_facts {
 	uint32_t ioapic;
 	uint16_t com1_port;
 	uint8_t com1_irq;
-	uint16_t fw_cfg_port;   /* 0: none */
+	uint16_t fw_cfg_port; /* 0: none */
+	uint16_t rtc_port;    /* 0: none */
+	uint8_t rtc_irq;
+	uint8_t rtc_century;    /* the register in its RAM */
 	uint16_t sleep_control; /* sleep status is the next port */
 	uint16_t reset_port;
 	uint8_t reset_value;

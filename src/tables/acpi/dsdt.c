@@ -152,6 +152,18 @@ static void dsdt_com1(const struct acpi_facts *facts, struct strbuf *sb)
 	aml_close(sb, device);
 }
 
+static void dsdt_rtc(const struct acpi_facts *facts, struct strbuf *sb)
+{
+	struct aml_mark device = aml_open_device(sb, "RTC0");
+	struct strbuf res = STRBUF_INIT(DSDT_RESOURCES_MAX);
+
+	aml_name_eisa(sb, "_HID", "PNP0B00");
+	aml_res_io(&res, facts->rtc_port, 2);
+	aml_res_irq_legacy(&res, facts->rtc_irq);
+	aml_name_crs(sb, &res);
+	aml_close(sb, device);
+}
+
 /* Linux: drivers/firmware/qemu_fw_cfg.c. */
 static void dsdt_fw_cfg(const struct acpi_facts *facts, struct strbuf *sb)
 {
@@ -216,6 +228,8 @@ size_t acpi_dsdt(const struct acpi_facts *facts, struct strbuf *sb)
 	dsdt_pci(facts, sb);
 	dsdt_ecam(facts, sb);
 	dsdt_com1(facts, sb);
+	if (facts->rtc_port)
+		dsdt_rtc(facts, sb);
 	if (facts->fw_cfg_port)
 		dsdt_fw_cfg(facts, sb);
 	dsdt_power(facts, sb);

@@ -98,12 +98,14 @@ static void test_texts_for_the_guest(void **state)
 	struct fixture *f = *state;
 
 	set(f, "kernel", "vmlinuz");
+	set(f, "rtc", NULL);
 	set(f, "fw-cfg", "name=opt/a,string=one");
 	set(f, "fw-cfg", "name=opt/b,file=/b");
 	set(f, "credential", "name=passwd.hashed-password.root,value=$1$x");
 	set(f, "credential", "name=ssh,file=/key");
 	set(f, "oem-string", "a=b,c");
 	finish(f);
+	assert_true(f->config.rtc);
 	assert_int_equal(f->config.n_fw_cfg, 2);
 	assert_string_equal(f->config.fw_cfg[0].string, "one");
 	assert_null(f->config.fw_cfg[0].file);

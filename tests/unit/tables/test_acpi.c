@@ -262,6 +262,25 @@ static void test_size_of_the_dsdt_does_not_follow_the_processors(void **state)
 	assert_int_equal(load_le32(at(load_le64(find("FACP", &ignored) + 140)) + 4), one);
 }
 
+/* The flag that there is none, and the century's register, agree with the DSDT. */
+static void test_the_clock(void **state)
+{
+	size_t len;
+	const char *fadt;
+
+	build(1);
+	fadt = find("FACP", &len);
+	assert_int_equal(load_le16(fadt + 109) & 0x20, 0);
+	assert_int_equal(fadt[108], 0x32);
+	facts.rtc_port = 0;
+	strbuf_deinit(&blob);
+	blob = STRBUF_INIT(0x20000);
+	assert_ok(acpi_build(&facts, &blob));
+	fadt = find("FACP", &len);
+	assert_int_equal(load_le16(fadt + 109) & 0x20, 0x20);
+	assert_int_equal(fadt[108], 0);
+}
+
 /* ---- The loader's script ---- */
 
 #define LOADER_COMMAND 128
@@ -356,6 +375,7 @@ int main(void)
 			test_small_ids_of_late_processors_are_local_apics, teardown),
 		cmocka_unit_test_teardown(test_mcfg_covers_the_buses, teardown),
 		cmocka_unit_test_teardown(test_dsdt_follows_the_facts, teardown),
+		cmocka_unit_test_teardown(test_the_clock, teardown),
 		cmocka_unit_test_teardown(test_firmware_makes_the_same_tables, teardown),
 		cmocka_unit_test_teardown(test_tables_for_firmware_have_a_limit_too, teardown),
 		cmocka_unit_test_teardown(test_tables_that_do_not_fit, teardown),
