@@ -29,7 +29,8 @@ struct err *net_vhost_open(struct net_vhost *vhost)
 
 void net_vhost_close(struct net_vhost *vhost)
 {
-	net_vhost_stop(vhost);
+	for (unsigned int i = 0; i < 2; i++)
+		net_vhost_stop(vhost, i);
 	auto_close_cleanup(&vhost->fd);
 	vhost->fd = -1;
 }
@@ -65,9 +66,8 @@ static int vhost_set_ring(
 	return sys_vhost_set_ring(vhost->fd, index, &r);
 }
 
-int net_vhost_start(struct net_vhost *vhost, int tap, uint64_t features,
-	const struct net_vhost_region *regions, unsigned int n_regions,
-	const struct net_vhost_ring rings[2])
+int net_vhost_set_up(struct net_vhost *vhost, uint64_t features,
+	const struct net_vhost_region *regions, unsigned int n_regions)
 {
 	/* Its thread begins with the owner: not before a driver wants it. */
 	int ret = vhost->owned ? 0 : sys_vhost_set_owner(vhost->fd);
@@ -75,28 +75,30 @@ int net_vhost_start(struct net_vhost *vhost, int tap, uint64_t features,
 	vhost->owned = !ret;
 	if (!ret)
 		ret = sys_vhost_set_features(vhost->fd, features & vhost->features);
+	return ret ? ret : vhost_set_memory(vhost, regions, n_regions);
+}
+
+int net_vhost_start(
+	struct net_vhost *vhost, unsigned int index, int tap, const struct net_vhost_ring *ring)
+{
+	int ret = vhost_set_ring(vhost, index, ring);
+
+	vhost->running[index] = !ret;
 	if (!ret)
-		ret = vhost_set_memory(vhost, regions, n_regions);
-	for (unsigned int i = 0; !ret && i < 2; i++)
-		ret = vhost_set_ring(vhost, i, &rings[i]);
-	vhost->running = !ret;
-	for (unsigned int i = 0; !ret && i < 2; i++)
-		ret = sys_vhost_net_set_backend(vhost->fd, i, tap);
+		ret = sys_vhost_net_set_backend(vhost->fd, index, tap);
 	if (ret)
-		net_vhost_stop(vhost);
+		net_vhost_stop(vhost, index);
 	return ret;
 }
 
-void net_vhost_stop(struct net_vhost *vhost)
+void net_vhost_stop(struct net_vhost *vhost, unsigned int index)
 {
-	if (!vhost->running)
+	if (!vhost->running[index])
 		return;
-	vhost->running = false;
-	for (unsigned int i = 0; i < 2; i++) {
-		/* None of these can fail on a device that runs. */
-		if (sys_vhost_net_set_backend(vhost->fd, i, -1) ||
-			sys_vhost_get_base(vhost->fd, i, &vhost->base[i]) ||
-			sys_vhost_unbind(vhost->fd, i))
-			continue;
-	}
+	vhost->running[index] = false;
+	/* None of these can fail on a ring that runs. */
+	if (sys_vhost_net_set_backend(vhost->fd, index, -1) ||
+		sys_vhost_get_base(vhost->fd, index, &vhost->base[index]) ||
+		sys_vhost_unbind(vhost->fd, index))
+		return;
 }

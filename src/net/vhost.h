@@ -26,7 +26,8 @@ struct net_vhost_region {
 struct net_vhost {
 	int fd;
 	uint64_t features; /* virtio's, that it knows */
-	bool owned, running;
+	bool owned;
+	bool running[2];
 	uint16_t base[2]; /* where the rings go on; set to 0 for new ones */
 };
 
@@ -34,9 +35,12 @@ struct err *must_check net_vhost_open(struct net_vhost *vhost);
 /* Stops it. Also of one that is zeroed with fd -1. */
 void net_vhost_close(struct net_vhost *vhost);
 
-/* Runs both rings with this queue of a TAP; 0, or -errno, and then it is stopped. [any] */
-int must_check net_vhost_start(struct net_vhost *vhost, int tap, uint64_t features,
-	const struct net_vhost_region *regions, unsigned int n_regions,
-	const struct net_vhost_ring rings[2]);
-/* Nothing touches the rings and the memory when it returns. [any] */
-void net_vhost_stop(struct net_vhost *vhost);
+/* Before the first ring runs; 0 or -errno. [any] */
+int must_check net_vhost_set_up(struct net_vhost *vhost, uint64_t features,
+	const struct net_vhost_region *regions, unsigned int n_regions);
+/* Runs a ring (0: receive, 1: send) with this queue of a TAP; 0, or -errno, and then it is stopped.
+ * [any] */
+int must_check net_vhost_start(
+	struct net_vhost *vhost, unsigned int index, int tap, const struct net_vhost_ring *ring);
+/* Nothing touches the ring and its memory when it returns. [any] */
+void net_vhost_stop(struct net_vhost *vhost, unsigned int index);

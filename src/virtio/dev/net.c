@@ -44,7 +44,7 @@ static uint64_t net_features(const struct virtio_net_options *options)
 	const struct net_backend *backend = options->backend;
 	uint64_t features = NET_F_MAC | NET_F_STATUS | NET_F_MRG_RXBUF | NET_F_CTRL_VQ |
 			    NET_F_CTRL_RX | NET_F_CTRL_VLAN | NET_F_CTRL_MAC_ADDR |
-			    NET_F_GUEST_ANNOUNCE | VIRTIO_F_IN_ORDER;
+			    NET_F_GUEST_ANNOUNCE | VIRTIO_F_IN_ORDER | VIRTIO_F_RING_RESET;
 
 	if (options->mtu)
 		features |= NET_F_MTU;
@@ -155,12 +155,29 @@ static void net_notify(struct virtio_dev *dev, unsigned int q)
 
 	if (q == net_ctrl_queue(net))
 		net_ctrl_run(net, q);
-	else if (q / 2 >= net->n_pairs || net->in_kernel)
+	else if (q / 2 >= net->n_pairs)
 		return;
+	else if (net->in_kernel)
+		net_kernel_notified(&net->pairs[q / 2], q % 2);
 	else if (q % 2)
 		net_tx_run(&net->pairs[q / 2]);
 	else
 		net_rx_notified(&net->pairs[q / 2]);
+}
+
+static void net_queue_reset(struct virtio_dev *dev, unsigned int q)
+{
+	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
+
+	/* The control queue's commands are done with at once. */
+	if (q == net_ctrl_queue(net) || q / 2 >= net->n_pairs)
+		return;
+	if (net->in_kernel)
+		net_kernel_reset(&net->pairs[q / 2], q % 2);
+	else if (q % 2)
+		net_tx_give_back(&net->pairs[q / 2]);
+	else
+		net_rx_give_back(&net->pairs[q / 2]);
 }
 
 static void net_activate(struct virtio_dev *dev)
@@ -242,6 +259,7 @@ static void net_free(struct virtio_dev *dev)
 static const struct virtio_dev_ops net_ops = {.notify = net_notify,
 	.activate = net_activate,
 	.deactivate = net_deactivate,
+	.queue_reset = net_queue_reset,
 	.pause = net_pause,
 	.config_read = net_config_read,
 	.free = net_free};

@@ -197,9 +197,13 @@ void net_rx_run(struct net_pair *pair);
 void net_rx_notified(struct net_pair *pair);
 /* As for a new driver. */
 void net_rx_reset(struct net_pair *pair);
+/* The driver takes the queue back: so it gets its buffers. */
+void net_rx_give_back(struct net_pair *pair);
 
 /* net_tx.c [loop] */
 void net_tx_run(struct net_pair *pair);
+/* The driver takes the queue back: so it gets the chain that waits. */
+void net_tx_give_back(struct net_pair *pair);
 /* The tap has room again. */
 void net_tx_ready(struct net_pair *pair);
 
@@ -218,3 +222,7 @@ uint64_t net_kernel_features(const struct virtio_net *net);
  * thread runs */
 void net_kernel_start(struct net_pair *pair);
 void net_kernel_stop(struct net_pair *pair);
+/* A queue of the pair (0: receive, 1: send) has something, or was taken back by the driver. [loop]
+ */
+void net_kernel_notified(struct net_pair *pair, unsigned int i);
+void net_kernel_reset(struct net_pair *pair, unsigned int i);

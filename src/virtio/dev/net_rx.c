@@ -115,6 +115,19 @@ static uint64_t rx_want(const struct net_pair *pair)
 	return rx_merges(pair) ? pair->window : 1;
 }
 
+void net_rx_give_back(struct net_pair *pair)
+{
+	for (unsigned int i = 0; i < pair->n_buffers; i++)
+		virtq_push(rx_queue(pair), pair->buffers[pair->first_buffer + i].head, 0);
+	if (pair->held)
+		net_drop(pair->net, "receive", "the driver reset the queue");
+	net_rx_reset(pair);
+	/* The notification that comes with the queue's return goes on. */
+	pair->starved = true;
+	rx_publish(pair);
+	net_pair_watch(pair);
+}
+
 /* ---- Packets ---- */
 
 /* The packet of `size` bytes is in the first buffers: gives them back. */

@@ -140,6 +140,17 @@ static void tx_flush(struct net_pair *pair)
 	net_pair_watch(pair);
 }
 
+void net_tx_give_back(struct net_pair *pair)
+{
+	if (!pair->tx_waits)
+		return;
+	pair->tx_waits = false;
+	virtq_push(tx_queue(pair), pair->tx_chain.head, 0);
+	net_drop(pair->net, "send", "the driver reset the queue");
+	virtio_dev_publish(&pair->net->dev, 2 * pair->index + 1);
+	net_pair_watch(pair);
+}
+
 void net_tx_ready(struct net_pair *pair)
 {
 	if (pair->tx_waits)

@@ -15,6 +15,7 @@
 
 /* Regions of RAM that the kernel's table can have. */
 #define VHOST_REGIONS_MAX 64
+#define VHOST_ERRORS      2 /* in the list of eventfds, behind the queues' interrupts */
 
 /* ---- Eventfds of the kernel that we serve ---- */
 
@@ -52,20 +53,16 @@ static int vhost_add_call(struct net_pair *pair, unsigned int i, unsigned int qu
 	return ret ? ret : call->source.fd;
 }
 
-static void vhost_remove_calls(struct net_pair *pair)
+static void vhost_remove_call(struct net_vhost_call *call)
 {
-	for (unsigned int i = 0; i < ARRAY_SIZE(pair->calls); i++) {
-		struct net_vhost_call *call = &pair->calls[i];
-
-		if (!call->pair)
-			continue;
-		/* What came at the last moment counts. */
-		if (call->source.loop)
-			call->source.ready(&call->source, EPOLLIN);
-		loop_remove(&call->source);
-		auto_close_cleanup(&call->source.fd);
-		call->pair = NULL;
-	}
+	if (!call->pair)
+		return;
+	/* What came at the last moment counts. */
+	if (call->source.loop)
+		call->source.ready(&call->source, EPOLLIN);
+	loop_remove(&call->source);
+	auto_close_cleanup(&call->source.fd);
+	call->pair = NULL;
 }
 
 /* ---- Start and stop ---- */
@@ -105,38 +102,78 @@ static int vhost_ring(struct net_pair *pair, unsigned int i, struct net_vhost_ri
 		.device = ram_window_address(&queue->device),
 		.kick = dev->transport->take_kick(dev->transport, q),
 		.call = call,
-		.error = pair->calls[2].source.fd,
+		.error = pair->calls[VHOST_ERRORS].source.fd,
 	};
 	return 0;
+}
+
+static int vhost_set_up(struct net_pair *pair)
+{
+	struct virtio_dev *dev = &pair->net->dev;
+	struct net_vhost_region regions[VHOST_REGIONS_MAX];
+	int ret = 0;
+
+	if (!pair->calls[VHOST_ERRORS].pair)
+		ret = vhost_add_call(pair, VHOST_ERRORS, 2 * pair->index, vhost_on_error);
+	return ret < 0 ? ret
+		       : net_vhost_set_up(&pair->vhost, dev->negotiated, regions,
+				 vhost_regions(dev, regions));
+}
+
+static int vhost_start_ring(struct net_pair *pair, unsigned int i)
+{
+	struct virtio_net *net = pair->net;
+	struct net_vhost_ring ring;
+	int ret;
+
+	/* One that the driver took back comes with a notification of its own. */
+	if (pair->vhost.running[i] || net->dev.queues[2 * pair->index + i].stopped)
+		return 0;
+	ret = vhost_ring(pair, i, &ring);
+	return ret ? ret : net_vhost_start(&pair->vhost, i, net->backend->fds[pair->index], &ring);
 }
 
 void net_kernel_start(struct net_pair *pair)
 {
 	struct virtio_net *net = pair->net;
-	struct net_vhost_region regions[VHOST_REGIONS_MAX];
-	struct net_vhost_ring rings[2];
-	int ret;
+	bool runs = pair->vhost.running[0] || pair->vhost.running[1];
+	int ret = runs ? 0 : vhost_set_up(pair);
 
-	if (pair->vhost.running)
-		return;
-	ret = vhost_add_call(pair, 2, 2 * pair->index, vhost_on_error);
 	for (unsigned int i = 0; ret >= 0 && i < 2; i++)
-		ret = vhost_ring(pair, i, &rings[i]);
-	if (ret >= 0)
-		ret = net_vhost_start(&pair->vhost, net->backend->fds[pair->index],
-			net->dev.negotiated, regions, vhost_regions(&net->dev, regions), rings);
+		ret = vhost_start_ring(pair, i);
 	if (ret >= 0)
 		return;
-	vhost_remove_calls(pair);
+	net_kernel_stop(pair);
 	log_guest(&net->dev.limit, "%s: vhost-net cannot serve pair %u: %s", net->name, pair->index,
 		err_strerror(-ret));
 	net->dev.transport->needs_reset(net->dev.transport);
 }
 
+void net_kernel_notified(struct net_pair *pair, unsigned int i)
+{
+	struct virtio_transport *transport = pair->net->dev.transport;
+
+	if (pair->net->paused || pair->index >= pair->net->active_pairs || pair->vhost.running[i])
+		return;
+	net_kernel_start(pair);
+	/* The notification was ours; the kernel wants one as well. */
+	if (pair->vhost.running[i])
+		transport->again(transport, 2 * pair->index + i);
+}
+
+void net_kernel_reset(struct net_pair *pair, unsigned int i)
+{
+	net_vhost_stop(&pair->vhost, i);
+	vhost_remove_call(&pair->calls[i]);
+	pair->vhost.base[i] = 0;
+}
+
 void net_kernel_stop(struct net_pair *pair)
 {
-	net_vhost_stop(&pair->vhost);
-	vhost_remove_calls(pair);
+	for (unsigned int i = 0; i < 2; i++)
+		net_vhost_stop(&pair->vhost, i);
+	for (unsigned int i = 0; i < ARRAY_SIZE(pair->calls); i++)
+		vhost_remove_call(&pair->calls[i]);
 }
 
 struct err *net_kernel_open(struct virtio_net *net)

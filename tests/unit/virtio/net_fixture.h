@@ -32,7 +32,7 @@ struct net_fixture {
 	struct loop *loop;
 	struct loop_msg stop;
 	struct ring rings[3];
-	unsigned int signals[3], agains[3], resets, changes;
+	unsigned int signals[3], agains[3], drained[3], resets, changes;
 	int peer; /* the network */
 	struct log *log;
 	struct log_sink sink;
@@ -50,6 +50,11 @@ static inline void fixture_signal(struct virtio_transport *transport, unsigned i
 static inline void fixture_again(struct virtio_transport *transport, unsigned int q)
 {
 	f.agains[q]++;
+}
+
+static inline void fixture_drained(struct virtio_transport *transport, unsigned int q)
+{
+	f.drained[q]++;
 }
 
 static inline void fixture_needs_reset(struct virtio_transport *transport)
@@ -93,6 +98,34 @@ static inline void kick(unsigned int q)
 	pump();
 }
 
+static inline void fixture_set_ring(unsigned int q, uint16_t size)
+{
+	struct virtq_layout layout = {.size = size};
+
+	f.rings[q] = ring_at(f.ram, 0x10000ull * (q + 1), size);
+	layout.desc = f.rings[q].desc;
+	layout.driver = f.rings[q].avail;
+	layout.device = f.rings[q].used;
+	assert_int_equal(ram_fill(f.ram, layout.desc, 0, 0x3000), 0);
+	assert_int_equal(virtq_init(&f.dev->queues[q], f.ram, &layout), 0);
+}
+
+/* The driver takes the queue back: whatever is in flight comes back at once. */
+static inline void fixture_take_back(unsigned int q)
+{
+	virtq_stop(&f.dev->queues[q]);
+	f.dev->ops->queue_reset(f.dev, q);
+	assert_int_equal(f.dev->queues[q].n_flight, 0);
+}
+
+/* And gives the device another ring, with which a notification comes. */
+static inline void fixture_give_again(unsigned int q, uint16_t size)
+{
+	virtq_deinit(&f.dev->queues[q]);
+	fixture_set_ring(q, size);
+	kick(q);
+}
+
 /* The driver is there: rings of this size, these features. */
 static inline void fixture_start(uint64_t features, uint16_t size)
 {
@@ -100,16 +133,8 @@ static inline void fixture_start(uint64_t features, uint16_t size)
 	f.dev->ram = f.ram;
 	f.dev->loop = f.loop;
 	f.dev->negotiated = features | VIRTIO_F_VERSION_1;
-	for (unsigned int q = 0; q < 3; q++) {
-		struct virtq_layout layout = {.size = size};
-
-		f.rings[q] = ring_at(f.ram, 0x10000ull * (q + 1), size);
-		layout.desc = f.rings[q].desc;
-		layout.driver = f.rings[q].avail;
-		layout.device = f.rings[q].used;
-		assert_int_equal(ram_fill(f.ram, layout.desc, 0, 0x3000), 0);
-		assert_int_equal(virtq_init(&f.dev->queues[q], f.ram, &layout), 0);
-	}
+	for (unsigned int q = 0; q < 3; q++)
+		fixture_set_ring(q, size);
 	f.dev->ops->activate(f.dev);
 	for (unsigned int q = 0; q < 3; q++)
 		kick(q);
@@ -122,31 +147,40 @@ static inline void fixture_end(void)
 		virtq_deinit(&f.dev->queues[q]);
 }
 
-static inline int fixture_setup(void **state)
+/* The device on this back end, which is the device's from now on. */
+static inline void fixture_create(struct net_backend *backend)
 {
 	static const struct ram_options anon = {.backend = RAM_ANON};
 	struct virtio_net_options options = {
-		.name = "virtio-net-0", .mac = {2, 1, 2, 3, 4, 5}, .mtu = 1400};
-	struct net_tap_options tap = {.n_queues = 1};
-	int fds[2];
+		.name = "virtio-net-0", .backend = backend, .mac = {2, 1, 2, 3, 4, 5}, .mtu = 1400};
 
 	f = (struct net_fixture){.transport = {.signal = fixture_signal,
+					 .drained = fixture_drained,
 					 .again = fixture_again,
 					 .needs_reset = fixture_needs_reset,
 					 .config_changed = fixture_config_changed},
 		.sink.write = fixture_log};
 	assert_ok(log_create("warn", &f.sink, &f.log));
 	log_bind(f.log);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
-	tap.fd = fds[0];
-	assert_ok(net_tap_open(&tap, &options.backend));
-	close(fds[0]);
-	f.peer = fds[1];
 	assert_ok(virtio_net_create(&options, &f.dev));
 	f.net = container_of(f.dev, struct virtio_net, dev);
 	assert_ok(ram_create(&anon, &f.ram));
 	assert_ok(ram_add(f.ram, 0, BENCH_RAM, "bench"));
 	assert_ok(loop_create(&f.loop));
+}
+
+static inline int fixture_setup(void **state)
+{
+	struct net_tap_options tap = {.n_queues = 1};
+	struct net_backend *backend = NULL;
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
+	tap.fd = fds[0];
+	assert_ok(net_tap_open(&tap, &backend));
+	close(fds[0]);
+	fixture_create(backend);
+	f.peer = fds[1];
 	return 0;
 }
 

@@ -56,7 +56,7 @@ static void test_configuration_and_features(void **state)
 	assert_int_equal(f.dev->features, NET_F_MAC | NET_F_MTU | NET_F_STATUS | NET_F_MRG_RXBUF |
 						  NET_F_CTRL_VQ | NET_F_CTRL_RX | NET_F_CTRL_VLAN |
 						  NET_F_CTRL_MAC_ADDR | NET_F_GUEST_ANNOUNCE |
-						  VIRTIO_F_IN_ORDER);
+						  VIRTIO_F_IN_ORDER | VIRTIO_F_RING_RESET);
 }
 
 static void test_receive_modes(void **state)

@@ -296,6 +296,63 @@ static void test_a_pause_holds_packets_back_and_ends_with_an_announcement(void *
 	assert_int_equal(f.changes, 1);
 }
 
+/* ---- Resets of the queue ---- */
+
+static void test_a_queue_that_is_taken_back_gives_its_buffers(void **state)
+{
+	start();
+	for (unsigned int i = 0; i < 10; i++)
+		add_buffer(i, 512);
+	kick(RX);
+	network_sends(1, 100);
+	pump();
+	expect_packet(1, 100, 0, 512);
+	assert_true(f.dev->queues[RX].n_flight > 0);
+	fixture_take_back(RX);
+	assert_true(f.drained[RX] > 0);
+	/* Meanwhile packets wait outside, and nobody looks. */
+	network_sends(2, 90);
+	pump();
+	kick(RX);
+	assert_int_equal(f.net->pairs[0].tap.events, 0);
+	fixture_give_again(RX, 16);
+	add_buffer(20, 512);
+	kick(RX);
+	assert_int_equal(received(), 1);
+	assert_int_equal(ring_take(&f.rings[RX], 0), 90);
+	assert_int_equal(f.net->dropped, 0);
+	assert_int_equal(f.resets, 0);
+}
+
+static void test_half_a_packet_goes_with_the_queue(void **state)
+{
+	start();
+	add_buffer(0, 1024);
+	kick(RX);
+	network_sends(1, 3000);
+	network_sends(2, 90);
+	pump();
+	fixture_take_back(RX);
+	assert_int_equal(f.net->dropped, 1);
+	fixture_give_again(RX, 16);
+	add_buffer(20, 1024);
+	kick(RX);
+	assert_int_equal(ring_take(&f.rings[RX], 0), 90);
+}
+
+static void test_sending_goes_on_while_receiving_is_reset(void **state)
+{
+	uint8_t packet[256];
+
+	start();
+	add_buffer(0, 1024);
+	kick(RX);
+	fixture_take_back(RX);
+	add_packet(0, 5, NET_HEADER + 100);
+	kick(TX);
+	assert_int_equal(network_receives(packet, sizeof(packet)), NET_HEADER + 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +368,9 @@ int main(void)
 		NET_TEST(test_a_buffer_without_room_for_a_header_is_given_back),
 		NET_TEST(test_packets_without_a_whole_header_are_dropped),
 		NET_TEST(test_a_broken_queue_needs_a_reset_and_the_other_goes_on),
+		NET_TEST(test_a_queue_that_is_taken_back_gives_its_buffers),
+		NET_TEST(test_half_a_packet_goes_with_the_queue),
+		NET_TEST(test_sending_goes_on_while_receiving_is_reset),
 		NET_TEST(test_what_waited_for_the_last_driver_is_not_the_next_ones),
 		NET_TEST(test_the_end_of_the_network_takes_the_link_down),
 		NET_TEST(test_a_pause_holds_packets_back_and_ends_with_an_announcement),

@@ -254,6 +254,33 @@ static void test_a_broken_queue_needs_a_reset(void **state)
 	expect_nothing_sent();
 }
 
+static void test_a_queue_that_is_taken_back_gives_what_waits(void **state)
+{
+	uint8_t packet[256];
+	unsigned int n = 0;
+
+	start(0);
+	while (!f.net->pairs[0].tx_waits) {
+		add_packet(0, n++, NET_HEADER + 200);
+		kick(TX);
+		if (!f.net->pairs[0].tx_waits)
+			(void)ring_take(&f.rings[TX], (uint16_t)((n - 1) % NET_RING_SIZE));
+	}
+	fixture_take_back(TX);
+	assert_false(f.net->pairs[0].tx_waits);
+	assert_int_equal(f.net->dropped, 1);
+	assert_true(f.drained[TX] > 0);
+	while (network_receives(packet, sizeof(packet)) >= 0)
+		n--;
+	assert_int_equal(n, 1);
+	fixture_give_again(TX, 16);
+	add_packet(0, 3, NET_HEADER + 100);
+	kick(TX);
+	assert_int_equal(network_receives(packet, sizeof(packet)), NET_HEADER + 100);
+	assert_int_equal(ring_take(&f.rings[TX], 0), 0);
+	assert_int_equal(f.resets, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +295,7 @@ int main(void)
 		NET_TEST(test_what_is_not_the_drivers_to_say_is_taken_out),
 		NET_TEST(test_many_bad_packets_are_few_lines),
 		NET_TEST(test_a_broken_queue_needs_a_reset),
+		NET_TEST(test_a_queue_that_is_taken_back_gives_what_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
