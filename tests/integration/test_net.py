@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
@@ -46,12 +47,12 @@ def tap(*flags, name="altest0", up=True):
         ip("link", "del", name, check=False)
 
 
-def guest(base, net, script, cpus=1, address=GUEST, pass_fds=()):
+def guest(base, net, script, *options, cpus=1, address=GUEST, pass_fds=(), initramfs="initramfs-modules"):
     """A VM whose guest configures its card, says "card ready" and runs the script (spaces are fine, plus signs are not)."""
     args = list(base)
-    args[args.index("--initramfs") + 1] = data("initramfs-modules")
+    args[args.index("--initramfs") + 1] = data(initramfs)
     line = f"ifconfig eth0 {address} up;echo card ready;{script}".replace(" ", "+")
-    return VM("boot", *args, "--cpu", f"count={cpus}", "--net", net, "--cmdline", QUIET + "alioth.run=" + line,
+    return VM("boot", *args, *options, "--cpu", f"count={cpus}", "--net", net, "--cmdline", QUIET + "alioth.run=" + line,
               pass_fds=pass_fds)
 
 
@@ -167,6 +168,119 @@ def test_an_interface_of_vhost_that_goes_away(base):
         vm.expect("nobody there")
         vm.expect("100% packet loss")
         assert vm.wait() == 0
+
+
+@contextlib.contextmanager
+def traffic():
+    """Datagrams to the guest without end, and a port for those that it sends to port 9."""
+    ends = threading.Event()
+
+    def send():
+        while not ends.wait(0.01):
+            with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.bind((HOST, 9))
+                s.connect((GUEST, 9))
+                for _ in range(1000):
+                    with contextlib.suppress(ConnectionRefusedError):
+                        s.send(bytes(1000))
+                    time.sleep(0.001)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()
+
+
+FLOOD = f"while [ ! -e /tmp/enough ];do yes|nc -u {HOST} 9;done>/dev/null 2>&1 &"
+ENOUGH = "touch /tmp/enough;killall yes nc;"
+
+
+def test_an_interface_that_goes_down_and_up_under_traffic(base, vhost):
+    with tap() as name, guest(base, f"if={name}{vhost}", FLOOD + "sleep 10000") as vm, traffic():
+        vm.expect("card ready")
+        assert ping_guest()
+        for _ in range(50):
+            ip("link", "set", name, "down")
+            ip("link", "set", name, "up")
+        assert ping_guest(2)
+        assert vm.process.poll() is None
+
+
+def test_an_interface_that_goes_away_under_traffic_and_the_disk_does_not(base, vhost, tmp_path):
+    content = os.urandom(4 << 20)
+    disk = tmp_path / "disk"
+    disk.write_bytes(content)
+    script = FLOOD + "read go;md5sum /dev/vda;head -c 100 /dev/hwrng|wc -c"
+    with tap() as name, guest(base, f"if={name}{vhost}", script, "--blk", f"path={disk},readonly=on", "--entropy") as vm:
+        with traffic():
+            vm.expect("card ready")
+            assert ping_guest()
+            ip("link", "del", name)
+        vm.send("go\n")
+        vm.expect(hashlib.md5(content).hexdigest())
+        vm.expect("100\r?\n")
+        assert vm.wait() == 0
+
+
+def test_pairs_and_ring_sizes_that_change(base, vhost):
+    """ethtool -L sets pairs of queues; -G sizes of rings, for which Linux resets single queues."""
+    def change(pairs, size):
+        return (f"ethtool -L eth0 combined {pairs}&&ethtool -G eth0 rx {size} tx {size}&&echo changed to {pairs} {size};"
+                f"ping -c 2 -W 10 {HOST};")
+
+    script = FLOOD + "cat /sys/class/net/eth0/device/features;" + "".join(
+        change(*c) for c in ((2, 64), (1, 256), (2, 128), (1, 64), (2, 256))) + "ethtool -g eth0;" + ENOUGH + ECHO
+    with tap("multi_queue") as name, guest(base, f"if={name},queue_pairs=2{vhost}", script, cpus=2, initramfs="initramfs-programs") as vm:
+        bits = vm.expect(r"([01]{64})\r?\n").group(1)
+        assert bits[40:41] == b"1", bits  # RING_RESET
+        with traffic():
+            for change_to in ("2 64", "1 256", "2 128", "1 64", "2 256"):
+                vm.expect("changed to " + change_to)
+                vm.expect("[12] packets received")
+        vm.expect(r"Current hardware settings:(.|\n)*RX:\s+256\r?\n(.|\n)*TX:\s+256\r?\n")
+        transfer(vm, 1 << 20)
+        assert vm.wait() == 0
+
+
+def test_jumbo_frames(base, vhost):
+    with tap() as name:
+        ip("link", "set", name, "mtu", "9000")
+        with guest(base, f"if={name},mtu=9000{vhost}", f"cat /sys/class/net/eth0/mtu;ping -c 2 -W 10 -s 8900 {HOST}") as vm:
+            vm.expect("9000")
+            vm.expect("2 packets received")
+            assert vm.wait() == 0
+
+
+def test_ipvtap(base):
+    """The guest shares the lower interface's address, and the host's side must know its IP address."""
+    lower, own, other, space = "aldummy0", "alipvtap0", "alipvlan0", "alspace"
+    if ip("link", "add", lower, "type", "dummy", check=False):
+        pytest.skip("no dummy interfaces here")
+    try:
+        if ip("link", "add", "link", lower, "name", own, "type", "ipvtap", "mode", "l2", check=False):
+            pytest.skip("no ipvtap here")
+        ip("netns", "add", space)
+        ip("link", "add", "link", lower, "name", other, "type", "ipvlan", "mode", "l2")
+        ip("link", "set", other, "netns", space)
+        ip("-n", space, "addr", "add", f"{HOST}/24", "dev", other)
+        ip("-n", space, "link", "set", other, "up")
+        ip("addr", "add", f"{GUEST}/32", "dev", own)
+        for name in (lower, own):
+            ip("link", "set", name, "up")
+        with open(f"/sys/class/net/{own}/ifindex", encoding="ascii") as f:
+            device = "/dev/tap" + f.read().strip()
+        with open(f"/sys/class/net/{lower}/address", encoding="ascii") as f:
+            address = f.read().strip()
+        with guest(base, f"tap={device}", f"cat /sys/class/net/eth0/address;ping -c 2 -W 10 {HOST}") as vm:
+            vm.expect(address)
+            vm.expect("[12] packets received")
+            assert vm.wait() == 0
+    finally:
+        ip("netns", "del", space, check=False)
+        ip("link", "del", lower, check=False)
 
 
 def test_macvtap(base):
