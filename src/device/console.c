@@ -109,6 +109,8 @@ void console_tell_connection(struct console *console)
 	console->connected = connected;
 	if (console->peer && console->peer->connected)
 		console->peer->connected(console->peer, connected);
+	if (!connected && console->backend->left)
+		console->backend->left(console);
 }
 
 bool console_has_size(const struct console *console)

@@ -27,8 +27,10 @@ enum console_kind { CONSOLE_STDIO, CONSOLE_LOG, CONSOLE_PTY, CONSOLE_SOCKET, CON
 
 struct console_options {
 	enum console_kind kind;
-	const char *path;  /* log, socket */
-	bool append;       /* log */
+	const char *path; /* log, socket */
+	bool append;      /* log */
+	bool in_turn; /* socket: the next client waits until the guest has taken what the last one
+			 sent; otherwise that is dropped for it */
 	const char *label; /* for log lines, where there are several; NULL: none */
 };
 

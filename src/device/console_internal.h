@@ -22,6 +22,8 @@ struct console_backend {
 	size_t (*filter)(struct console *console, uint8_t *data, size_t len);
 	/* read() said EIO: true if it is to be tried again, which the backend sees to. Optional. */
 	bool (*denied)(struct console *console);
+	/* A client has gone, and all that it sent was taken. Optional. */
+	void (*left)(struct console *console);
 	/* Clients come and go; otherwise somebody is always there. */
 	bool has_clients;
 	/* Releases what the backend holds beyond the console's descriptors; optional. */
@@ -68,6 +70,7 @@ struct console {
 	struct termios saved;
 	/* socket: the listening one; pty: our own slave, not in the loop */
 	struct loop_fd listener;
+	bool in_turn;                  /* socket: clients wait for what the one before has sent */
 	struct loop_timer retry_timer; /* tries again: to accept, or to read the terminal */
 };
 

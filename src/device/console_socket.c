@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Console on a listening Unix socket: one client at a time; another may come when it has left.
+ * Console on a listening Unix socket: one client at a time; another may come when it has left, or,
+ * if they are to take turns, when the guest has taken all that it sent.
  */
 #define LOG_MODULE "console"
 #include "device/console_internal.h"
@@ -25,8 +26,14 @@ static void socket_lost(struct console *console)
 	if (console->in_eof)
 		console_detach(console);
 	console->out.fd = -1;
-	(void)loop_modify(&console->listener, EPOLLIN);
+	if (!console->in_turn)
+		(void)loop_modify(&console->listener, EPOLLIN);
 	console_tell_connection(console);
+}
+
+static void socket_left(struct console *console)
+{
+	(void)loop_modify(&console->listener, EPOLLIN);
 }
 
 static void socket_drop_rest(struct console *console)
@@ -51,7 +58,7 @@ static void socket_close(struct console *console)
 }
 
 static const struct console_backend socket_backend = {
-	.lost = socket_lost, .close = socket_close, .has_clients = true};
+	.lost = socket_lost, .left = socket_left, .close = socket_close, .has_clients = true};
 
 static void socket_accept_again(struct loop_timer *timer)
 {
@@ -112,6 +119,7 @@ struct err *console_open_socket(struct console *console, const struct console_op
 	console->backend = &socket_backend;
 	console_set_name(console, "socket console", options);
 	console->path = strdup(options->path);
+	console->in_turn = options->in_turn;
 	if (fd < 0 || !console->path)
 		return err_new(fd < 0 ? errno : ENOMEM, "Cannot create the console's socket");
 	if (!*options->path || strlen(options->path) >= sizeof(addr.sun_path))

@@ -23,6 +23,7 @@ struct err *board_open_console(struct board *board, const struct console_config 
 		.path = config->path,
 		.append = config->append,
 		.label = label,
+		.in_turn = config->name,
 	};
 	struct err *err;
 

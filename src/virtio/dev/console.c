@@ -51,7 +51,7 @@ static size_t port_receive(struct console_peer *peer, const uint8_t *data, size_
 	size_t n;
 
 	auto_lock(&port->vcon->lock);
-	n = MIN(len, (size_t)(VCON_INPUT - port->input_len));
+	n = port->closing ? 0 : MIN(len, (size_t)(VCON_INPUT - port->input_len));
 	for (size_t i = 0; i < n; i++)
 		port->input[(port->input_first + port->input_len++) % VCON_INPUT] = data[i];
 	port->input_refused = n < len;
@@ -74,10 +74,12 @@ static void port_connected(struct console_peer *peer, bool connected)
 	auto_lock(&port->vcon->lock);
 	port->connected = connected;
 	/* An end that the driver was not told of yet stays in between. */
-	if (connected)
+	if (connected) {
 		port->news |= VCON_TELL_OPEN;
-	else
+	} else {
 		port->news = (port->news & ~(unsigned int)VCON_TELL_OPEN) | VCON_TELL_CLOSE;
+		port->closing = *port->name;
+	}
 	vcon_post_locked(port->vcon);
 }
 

@@ -85,6 +85,20 @@ static struct vcon_port *ctrl_find(struct virtio_console *vcon, unsigned int *re
 	return NULL;
 }
 
+/* The driver knows of a client's end; the next one's input may come. */
+static void ctrl_closed(struct vcon_port *port)
+{
+	bool wanted;
+
+	with_lock (&port->vcon->lock) {
+		wanted = port->closing && port->input_refused;
+		port->closing = false;
+		port->input_refused = port->input_refused && !wanted;
+	}
+	if (wanted)
+		console_input_wanted(port->console);
+}
+
 /* 0: all is told; -ENOBUFS: the driver has no buffers; -EINVAL: it broke the queue. */
 static int ctrl_tell_turn(struct virtio_console *vcon, struct virtq *queue)
 {
@@ -104,6 +118,8 @@ static int ctrl_tell_turn(struct virtio_console *vcon, struct virtq *queue)
 			chain->iov + chain->n_readable, chain->n_writable, 0, msg, len);
 		virtq_push(queue, chain->head, (uint32_t)len);
 		port->tell &= ~bit;
+		if (bit == VCON_TELL_CLOSE)
+			ctrl_closed(port);
 	}
 	return 0;
 }
@@ -144,6 +160,8 @@ static void ctrl_port_ready(struct vcon_port *port)
 		console_has_size(port->console))
 		port->tell |= VCON_TELL_SIZE;
 	with_lock (&port->vcon->lock) {
+		if (port->closing)
+			port->tell |= VCON_TELL_CLOSE;
 		if (port->connected)
 			port->tell |= VCON_TELL_OPEN;
 	}

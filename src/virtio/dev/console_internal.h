@@ -52,6 +52,7 @@ struct vcon_port {
 	unsigned int input_first, input_len;
 	bool input_refused; /* the console has more */
 	bool connected;     /* somebody is at the far end */
+	bool closing;       /* a client's end is to be told before the next one's input */
 	unsigned int news;  /* VCON_TELL_*, for the device's thread */
 
 	/* Of the device's thread. */

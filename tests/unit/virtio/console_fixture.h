@@ -134,7 +134,8 @@ static inline void bench_create(const char *const *names, unsigned int n)
 	struct virtio_console_port ports[3] = {0};
 
 	for (unsigned int i = 0; i < n; i++) {
-		struct console_options options = {.kind = b.kind, .path = b.paths[i]};
+		struct console_options options = {
+			.kind = b.kind, .path = b.paths[i], .in_turn = names[i]};
 
 		(void)snprintf(b.paths[i], sizeof(b.paths[i]), "%s/%u", b.dir, i);
 		assert_ok(console_create(&options, b.loop, &b.events, &b.consoles[i]));

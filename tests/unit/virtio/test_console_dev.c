@@ -376,11 +376,27 @@ static void test_clients_come_and_go(void **state)
 	assert_false(is_done(VCON_CTRL_RX));
 }
 
+/* What port a's guest reads until it is told of something. */
+static size_t read_to_the_end(void)
+{
+	struct driver_done done;
+	size_t got = 0;
+
+	for (int i = 0; i < 1000 && !is_done(VCON_CTRL_RX); i++) {
+		add(A_RX, NULL, 300);
+		kick(A_RX);
+		pump();
+		while (driver_take(&b.drivers[A_RX], &done))
+			got += done.written;
+	}
+	return got;
+}
+
 /* A guest that reads to the end of the file has all of it. */
 static void test_the_end_comes_behind_the_data(void **state)
 {
 	char text[1024];
-	size_t got = 0;
+	size_t got;
 	int fd;
 
 	memset(text, 'y', sizeof(text));
@@ -393,17 +409,40 @@ static void test_the_end_comes_behind_the_data(void **state)
 		assert_int_equal(send(fd, text, sizeof(text), MSG_NOSIGNAL), sizeof(text));
 	close(fd);
 	pump();
-	for (int i = 0; i < 1000 && !is_done(VCON_CTRL_RX); i++) {
-		struct driver_done done;
-
-		add(A_RX, NULL, 300);
-		kick(A_RX);
-		pump();
-		while (driver_take(&b.drivers[A_RX], &done))
-			got += done.written;
-	}
+	got = read_to_the_end();
 	assert_int_equal(got, 16 * sizeof(text));
 	assert_told(1, OPEN, 0);
+}
+
+/* Two clients in a row, and a guest that comes late: each has its own end. */
+static void test_clients_take_turns(void **state)
+{
+	char text[1500];
+	size_t got;
+	int fds[2];
+
+	memset(text, 'z', sizeof(text));
+	start_three();
+	open_a();
+	add_control_buffers(4);
+	for (int i = 0; i < 2; i++) {
+		fds[i] = dial(A_HOST);
+		for (int k = 0; k < 8 - 7 * i; k++)
+			assert_int_equal(
+				send(fds[i], text, sizeof(text), MSG_NOSIGNAL), sizeof(text));
+		close(fds[i]);
+	}
+	pump();
+	assert_told(1, OPEN, 1);
+	got = read_to_the_end();
+	assert_told(1, OPEN, 0);
+	assert_int_equal(got, 8 * sizeof(text));
+	pump();
+	assert_told(1, OPEN, 1);
+	got += read_to_the_end();
+	assert_int_equal(got, 9 * sizeof(text));
+	assert_told(1, OPEN, 0);
+	assert_int_equal(b.lines, 0);
 }
 
 /* Events that nobody takes do not pile up: the driver learns how things stand. */
@@ -745,6 +784,7 @@ int main(void)
 		BOTH(test_a_closed_port_takes_no_input),
 		BOTH(test_clients_come_and_go),
 		BOTH(test_the_end_comes_behind_the_data),
+		BOTH(test_clients_take_turns),
 		BOTH(test_a_driver_that_does_not_listen_is_told_what_is_so),
 		BOTH(test_nonsense_of_the_driver_is_ignored),
 		BOTH(test_messages_are_cut_to_the_drivers_buffers),
