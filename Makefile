@@ -11,10 +11,11 @@
 #   make proof          bounded model checking of the virtqueues with CBMC
 #   make coverage       line coverage of the unit and integration tests
 #   make bench-boot     start-up against QEMU, in the lab where needed
+#   make bench-io       disks and network cards against QEMU, in the lab where needed
 BUILD ?= build/dev
 FUZZ_SECONDS ?= 60
 
-.PHONY: all deps demo test test-full unit unit-asan unit-tsan integration check release fuzz proof coverage bench-boot install clean
+.PHONY: all deps demo test test-full unit unit-asan unit-tsan integration check release fuzz proof coverage bench-boot bench-io install clean
 all: deps
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
 	ninja -C $(BUILD)
@@ -71,6 +72,10 @@ coverage:
 bench-boot: all release
 	@tools/deps.sh build lab bench
 	tools/bench_boot.sh build/release
+
+bench-io: all release
+	@tools/deps.sh build lab bench
+	tools/bench_io.sh build/release
 
 install: all
 	meson install -C $(BUILD)
