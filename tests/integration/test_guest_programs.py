@@ -52,6 +52,14 @@ def test_a_hostile_driver_of_packed_queues_harms_only_itself(requests, tmp_path)
     assert disk.read_bytes() == b"\x5a" * 65536
 
 
+def test_emergency_writes_of_the_virtio_console(tmp_path):
+    log = tmp_path / "log"
+    status, out, err = vm.run("boot", "--kernel", program("emergency"), "--console", f"log,path={log},device=virtio")
+    assert "PASS" in out, out + err
+    assert status == 0
+    assert log.read_text() == "before\nwith\nafter\n"
+
+
 @pytest.mark.parametrize("how", ["jump", "hole", "stack"])
 def test_crashes_end_with_registers_and_a_status(how):
     status, out, err = vm.run("boot", "--kernel", program("crash"), "-c", how)
