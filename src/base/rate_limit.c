@@ -18,13 +18,14 @@ uint64_t rate_limit_wait(const struct rate_limit *limit, uint64_t now_ns)
 
 void rate_limit_charge(struct rate_limit *limit, uint64_t now_ns, uint64_t units)
 {
+	const uint64_t max = RATE_LIMIT_COST_MAX_NS;
 	unsigned __int128 cost;
 
 	if (!limit->rate)
 		return;
 	cost = (unsigned __int128)units * RATE_LIMIT_SECOND_NS / limit->rate;
-	if (cost > RATE_LIMIT_COST_MAX_NS)
-		cost = RATE_LIMIT_COST_MAX_NS;
+	if (cost > max)
+		cost = max;
 	if (add_overflows(MAX(limit->paid_ns, now_ns), (uint64_t)cost, &limit->paid_ns))
 		limit->paid_ns = UINT64_MAX;
 }
