@@ -110,19 +110,27 @@ void balloon_forget(struct virtio_balloon *balloon)
 	balloon->held = (struct balloon_held){0};
 }
 
+/* Pages up to the end of RAM; files may lie anywhere above. */
+static uint64_t balloon_ram_pages(const struct virtio_balloon *balloon)
+{
+	const struct ram_region *regions;
+	size_t n = ram_regions(balloon->dev.ram, &regions);
+
+	while (n && regions[n - 1].is_file)
+		n--;
+	return n ? (regions[n - 1].gpa + regions[n - 1].size) / VIRTIO_BALLOON_PAGE : 0;
+}
+
 static bool balloon_start_held(struct virtio_balloon *balloon)
 {
 	struct balloon_held *held = &balloon->held;
-	const struct ram_region *regions;
-	size_t n = ram_regions(balloon->dev.ram, &regions);
 	uint64_t unit = balloon_unit_pages(balloon);
 	uint64_t bits;
 	void *area;
 
-	if (held->bits || !n)
-		return held->bits;
-	held->pages = align_up((regions[n - 1].gpa + regions[n - 1].size) / VIRTIO_BALLOON_PAGE,
-		MAX(unit, (uint64_t)64));
+	if (held->bits)
+		return true;
+	held->pages = align_up(balloon_ram_pages(balloon), MAX(unit, (uint64_t)64));
 	bits = held->pages / 8;
 	held->size = bits + held->pages / unit * sizeof(held->counts[0]);
 	area = mmap(NULL, held->size, PROT_READ | PROT_WRITE,
