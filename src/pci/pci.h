@@ -43,6 +43,9 @@ struct pci_bar {
 struct pci_dev_ops {
 	/* After the guest (or the board) moved, enabled or disabled a BAR; optional. [vcpu] */
 	void (*bar_changed)(struct pci_dev *dev, unsigned int bar, bool live, uint64_t addr);
+	/* The guest took away the right to be a bus master: no access to memory from now on;
+	 * optional. [vcpu] */
+	void (*master_lost)(struct pci_dev *dev);
 	/*
 	 * Reads and writes of device-specific config registers (virtio's PCI_CFG capability):
 	 * called before a read (to refresh bytes of dev->config) and after a write of [off, off +

@@ -240,8 +240,15 @@ void pci_dev_set_intx(struct pci_dev *dev, bool level)
 	pci_dev_update_intx_locked(dev);
 }
 
-static void pci_command_written(struct pci_dev *dev)
+static bool pci_is_master(const struct pci_dev *dev)
 {
+	return load_le16(dev->config + PCI_COMMAND) & PCI_COMMAND_MASTER;
+}
+
+static void pci_command_written(struct pci_dev *dev, bool was_master)
+{
+	if (was_master && !pci_is_master(dev) && dev->ops && dev->ops->master_lost)
+		dev->ops->master_lost(dev);
 	pci_dev_update_bars(dev);
 	auto_lock(&dev->irq_lock);
 	dev->intx_disabled = load_le16(dev->config + PCI_COMMAND) & PCI_COMMAND_INTX_DISABLE;
@@ -276,6 +283,8 @@ uint32_t pci_dev_config_read(struct pci_dev *dev, unsigned int off, unsigned int
 
 void pci_dev_config_write(struct pci_dev *dev, unsigned int off, unsigned int size, uint32_t value)
 {
+	bool was_master = pci_is_master(dev);
+
 	if (off + size > PCI_CONFIG_SIZE)
 		return;
 	for (unsigned int i = 0; i < size; i++) {
@@ -287,7 +296,7 @@ void pci_dev_config_write(struct pci_dev *dev, unsigned int off, unsigned int si
 		*c &= (uint8_t) ~(byte & dev->w1cmask[off + i]);
 	}
 	if (pci_touches(off, size, PCI_COMMAND, PCI_COMMAND + 2))
-		pci_command_written(dev);
+		pci_command_written(dev, was_master);
 	else if (pci_touches(off, size, PCI_BAR0, PCI_BAR_END))
 		pci_dev_update_bars(dev);
 	if (dev->msix)
@@ -300,7 +309,7 @@ void pci_dev_reset(struct pci_dev *dev)
 {
 	with_lock (&dev->segment->lock) {
 		memcpy(dev->config, dev->reset_config, sizeof(dev->config));
-		pci_command_written(dev);
+		pci_command_written(dev, false);
 		pci_msix_reset(dev);
 	}
 	pci_dev_set_intx(dev, false);

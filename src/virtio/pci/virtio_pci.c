@@ -53,6 +53,20 @@ static void vp_bar_changed(struct pci_dev *dev, unsigned int bar, bool live, uin
 	vp_bind_notify(vp, live ? addr : 0);
 }
 
+/*
+ * A kernel that starts another one (kexec) ends its devices so, before it gives their memory away.
+ * What then sets the bit again is a driver that begins with a reset: it must not find the old rings
+ * in use meanwhile. (Drivers that never set it are served.)
+ */
+static void vp_master_lost(struct pci_dev *dev)
+{
+	struct virtio_pci *vp = container_of(dev, struct virtio_pci, pci);
+
+	auto_lock(&vp->lock);
+	if (vp_is_active(vp))
+		vp_reset_device(vp, VP_RESET_WAIT_NS);
+}
+
 /* ---- PCI_CFG: BAR accesses through configuration space (4.1.4.9) ---- */
 
 /* What the capability's fields name, if that is an access which BAR 0 has. */
@@ -102,6 +116,7 @@ static void vp_config_written(struct pci_dev *dev, unsigned int off, unsigned in
 }
 
 static const struct pci_dev_ops vp_pci_ops = {.bar_changed = vp_bar_changed,
+	.master_lost = vp_master_lost,
 	.config_read = vp_config_read,
 	.config_written = vp_config_written};
 

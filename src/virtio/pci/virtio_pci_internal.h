@@ -25,6 +25,9 @@
 
 #define VP_NO_VECTOR     0xffffu
 
+/* What a vCPU waits for a device that ends what it is at. */
+#define VP_RESET_WAIT_NS 100000000u
+
 /* Device status (2.1). */
 #define VP_S_ACKNOWLEDGE 0x01
 #define VP_S_DRIVER      0x02
@@ -125,5 +128,11 @@ uint64_t vp_regs_read(struct virtio_pci *vp, uint64_t off, unsigned int size);
 void vp_regs_write(struct virtio_pci *vp, uint64_t off, unsigned int size, uint64_t value);
 /* Registers as after power-on; the device is not active. With the lock held. */
 void vp_regs_reset(struct virtio_pci *vp);
+/*
+ * Reset by the driver. One that has to wait for the storage or the like is not done when this
+ * returns after wait_ns: no vCPU is held up for long. The status is not 0 until it is, which the
+ * driver waits for (4.1.4.3.2). With the lock held.
+ */
+void vp_reset_device(struct virtio_pci *vp, uint64_t wait_ns);
 /* What the device offers, the transport's features included. */
 uint64_t vp_features(const struct virtio_pci *vp);

@@ -9,9 +9,6 @@
 
 #include "base/endian.h"
 
-/* What a vCPU waits for a device that ends what it is at. */
-#define VP_RESET_WAIT_NS 100000000u
-
 /* struct virtio_pci_common_cfg (4.1.4.3) */
 enum {
 	VP_DEVICE_FEATURE_SELECT = 0x00,
@@ -140,12 +137,7 @@ static bool vp_in(uint64_t off, unsigned int size, uint64_t base, uint64_t len)
 	return off >= base && range_fits(off - base, size, len);
 }
 
-/*
- * A reset that has to wait for the storage or the like is not done when the driver's write is: no
- * vCPU is held up for long. The status is not 0 until it is, which the driver waits for
- * (4.1.4.3.2).
- */
-static void vp_reset_device(struct virtio_pci *vp, uint64_t wait_ns)
+void vp_reset_device(struct virtio_pci *vp, uint64_t wait_ns)
 {
 	if (!vp_deactivate_within(vp, wait_ns))
 		return;

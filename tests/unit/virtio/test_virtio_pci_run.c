@@ -250,6 +250,51 @@ static void test_a_reset_that_takes_time_is_polled_by_the_driver(void **state)
 	serve(0, 3);
 }
 
+/* As a kernel does that starts another one. */
+static void test_no_bus_master_no_access_to_memory(void **state)
+{
+	start();
+	serve(0, 3);
+	cfg_write(&m.f, 0, 4, COMMAND_MEMORY);
+	assert_int_equal(m.toy->deactivations, 1);
+	assert_int_equal(get(STATUS), 0);
+	add(0, 1);
+	kick(0);
+	cfg_write(&m.f, 0, 4, COMMAND_MEMORY | COMMAND_MASTER);
+	kick(0);
+	assert_int_equal(ring_completed(&m.rings[0]), 0);
+	start();
+	serve(0, 3);
+	/* Registers that are written as they are change nothing. */
+	cfg_write(&m.f, 0, 4, COMMAND_MEMORY | COMMAND_MASTER);
+	serve(0, 3);
+	assert_int_equal(m.toy->deactivations, 1);
+}
+
+static void test_losing_the_bus_waits_for_the_request_in_flight(void **state)
+{
+	start();
+	atomic_store(&m.toy->gated, true);
+	add(0, 2);
+	kick(0);
+	sem_wait(&m.toy->entered);
+	cfg_write(&m.f, 0, 4, COMMAND_MEMORY);
+	assert_int_not_equal(get(STATUS), 0);
+	atomic_store(&m.toy->gated, false);
+	sem_post(&m.toy->gate);
+	eventually(get(STATUS) == 0);
+	assert_int_equal(m.toy->served, 1);
+	start();
+	serve(0, 3);
+}
+
+static void test_a_driver_that_never_is_bus_master_is_served(void **state)
+{
+	cfg_write(&m.f, 0, 4, COMMAND_MEMORY);
+	start();
+	serve(0, 3);
+}
+
 static void test_a_machine_reset_ends_a_reset_that_takes_time(void **state)
 {
 	start();
@@ -337,7 +382,7 @@ static void test_doorbells_follow_the_bar(void **state)
 	eventually(ring_completed(&m.rings[0]) == 1);
 	m.rings[0].used_idx++;
 	serve(1, 2);
-	cfg_write(&m.f, 0, 4, 0);
+	cfg_write(&m.f, 0, 4, COMMAND_MASTER);
 	assert_false(hv_fake_doorbell(m.f.vm, doorbell(0), false));
 	add(0, 1);
 	cfg_write(&m.f, 0, 4, COMMAND_MEMORY | COMMAND_MASTER);
@@ -373,6 +418,9 @@ int main(void)
 		MACHINE_TEST(test_a_reset_waits_for_the_request_in_flight_and_no_other),
 		MACHINE_TEST(test_vcpus_that_reset_notify_and_read_at_once_agree),
 		MACHINE_TEST(test_a_reset_that_takes_time_is_polled_by_the_driver),
+		MACHINE_TEST(test_no_bus_master_no_access_to_memory),
+		MACHINE_TEST(test_losing_the_bus_waits_for_the_request_in_flight),
+		MACHINE_TEST(test_a_driver_that_never_is_bus_master_is_served),
 		MACHINE_TEST(test_a_machine_reset_ends_a_reset_that_takes_time),
 		MACHINE_TEST(test_a_machine_reset_is_a_reset),
 		MACHINE_TEST(test_a_paused_device_touches_nothing_and_forgets_nothing),
