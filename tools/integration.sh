@@ -21,7 +21,9 @@ tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch.sh debian12-cloud)" \
 	virtio_pci virtio_blk virtio_net virtio-rng virtio_balloon virtio_console pvpanic-pci virtio_pmem nd_pmem qemu_fw_cfg
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-programs" "$ALIOTH_DATA/initramfs-modules" \
-	"$build/tests/integration/programs/disk_writer" "$build/tests/integration/programs/mapped_io" ethtool
+	"$build/tests/integration/programs/disk_writer" "$build/tests/integration/programs/kexec_self" \
+	"$build/tests/integration/programs/mapped_io" "$PWD/tests/integration/programs/kexec_rounds.sh" \
+	"$PWD/tests/integration/programs/rebind_rounds.sh" ethtool
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-fio" "$ALIOTH_DATA/initramfs-modules" fio "$PWD/tests/integration/programs/fio_rounds.sh"
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
 
