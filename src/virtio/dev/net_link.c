@@ -41,8 +41,11 @@ static void link_found(struct virtio_net *net)
 {
 	log_info("%s: \"%s\" is there again; the link is up", net->name, net->backend->name);
 	link_up(net);
-	for (unsigned int i = 0; i < net->active_pairs; i++)
-		net_pair_poll(&net->pairs[i], !net->dev.queues[2 * i].broken);
+	for (unsigned int i = 0; i < net->active_pairs; i++) {
+		unsigned int rx = 2 * i;
+
+		net_pair_poll(&net->pairs[i], !net->dev.queues[rx].broken);
+	}
 	link_change(net, NET_S_LINK_UP, 0);
 	/* The new one does not know the guest. */
 	net_link_announce(net);

@@ -254,6 +254,32 @@ static void test_a_broken_queue_needs_a_reset(void **state)
 	expect_nothing_sent();
 }
 
+static void test_a_header_that_changes_after_it_was_looked_at(void **state)
+{
+	const struct header bad = {.flags = 1, .gso_type = 0x77, .csum_start = 0xffff};
+	uint8_t packet[65536];
+
+	start(0);
+	for (unsigned int i = 0; i < 60; i++)
+		add_packet(i, i, 60000);
+	kick(TX);
+	assert_true(f.net->pairs[0].tx_waits);
+	for (unsigned int i = 0; i < 60; i++)
+		assert_int_equal(
+			ram_write(f.ram, NET_PACKETS + i * 0x20000ull, &bad, sizeof(bad)), 0);
+	/* The one that waits went through the checks with what goes out now. */
+	while (f.net->pairs[0].tx_waits) {
+		assert_int_equal(network_receives(packet, sizeof(packet)), 60000);
+		assert_memory_equal(packet, ((uint8_t[NET_HEADER]){0}), NET_HEADER);
+		pump();
+	}
+	while (network_receives(packet, sizeof(packet)) > 0)
+		assert_memory_equal(packet, ((uint8_t[NET_HEADER]){0}), NET_HEADER);
+	pump();
+	assert_int_equal(sent(), 60);
+	assert_true(f.net->dropped > 0);
+}
+
 static void test_a_queue_that_is_taken_back_gives_what_waits(void **state)
 {
 	uint8_t packet[256];
@@ -295,6 +321,7 @@ int main(void)
 		NET_TEST(test_what_is_not_the_drivers_to_say_is_taken_out),
 		NET_TEST(test_many_bad_packets_are_few_lines),
 		NET_TEST(test_a_broken_queue_needs_a_reset),
+		NET_TEST(test_a_header_that_changes_after_it_was_looked_at),
 		NET_TEST(test_a_queue_that_is_taken_back_gives_what_waits),
 	};
 
