@@ -194,8 +194,14 @@ def traffic():
         thread.join()
 
 
-FLOOD = f"while [ ! -e /tmp/enough ];do yes|nc -u {HOST} 9;done>/dev/null 2>&1 &"
-ENOUGH = "touch /tmp/enough;killall yes nc;"
+# Much, but not so much that an emulated host does nothing else.
+FLOOD = f"while [ ! -e /tmp/enough ];do while yes|dd bs=1000 count=50 2>/dev/null;do usleep 20000;done|nc -u {HOST} 9;done>/dev/null 2>&1 &"
+ENOUGH = "touch /tmp/enough;killall nc;"
+
+
+def reaches_guest():
+    """Some packets are lost in a flood, on any interface."""
+    return any(ping_guest() for _ in range(10))
 
 
 def test_an_interface_that_goes_down_and_up_under_traffic(base, vhost):
@@ -205,7 +211,7 @@ def test_an_interface_that_goes_down_and_up_under_traffic(base, vhost):
         for _ in range(50):
             ip("link", "set", name, "down")
             ip("link", "set", name, "up")
-        assert ping_guest(2)
+        assert reaches_guest()
         assert vm.process.poll() is None
 
 
@@ -217,7 +223,7 @@ def test_an_interface_that_goes_away_under_traffic_and_the_disk_does_not(base, v
     with tap() as name, guest(base, f"if={name}{vhost}", script, "--blk", f"path={disk},readonly=on", "--entropy") as vm:
         with traffic():
             vm.expect("card ready")
-            assert ping_guest()
+            assert reaches_guest()
             ip("link", "del", name)
         vm.send("go\n")
         vm.expect(hashlib.md5(content).hexdigest())
@@ -229,7 +235,7 @@ def test_pairs_and_ring_sizes_that_change(base, vhost):
     """ethtool -L sets pairs of queues; -G sizes of rings, for which Linux resets single queues."""
     def change(pairs, size):
         return (f"ethtool -L eth0 combined {pairs}&&ethtool -G eth0 rx {size} tx {size}&&echo changed to {pairs} {size};"
-                f"ping -c 2 -W 10 {HOST};")
+                f"ping -c 4 -W 5 {HOST};")
 
     script = FLOOD + "cat /sys/class/net/eth0/device/features;" + "".join(
         change(*c) for c in ((2, 64), (1, 256), (2, 128), (1, 64), (2, 256))) + "ethtool -g eth0;" + ENOUGH + ECHO
@@ -239,7 +245,7 @@ def test_pairs_and_ring_sizes_that_change(base, vhost):
         with traffic():
             for change_to in ("2 64", "1 256", "2 128", "1 64", "2 256"):
                 vm.expect("changed to " + change_to)
-                vm.expect("[12] packets received")
+                vm.expect("[1-4] packets received")
         vm.expect(r"Current hardware settings:(.|\n)*RX:\s+256\r?\n(.|\n)*TX:\s+256\r?\n")
         transfer(vm, 1 << 20)
         assert vm.wait() == 0
