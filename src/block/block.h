@@ -9,7 +9,7 @@
  * read-only, fault injection) holds the device below, is its user, and passes requests on, the same
  * objects. At the bottom is an engine over an image: synchronous system calls, or io_uring.
  *
- * Life: create [main]; start, before the loop runs [any]; submit, kick, quiesce, resume [loop];
+ * Life: create [main]; start, before the loop runs [any]; submit, kick, quiesce, resize [loop];
  * stop, when the loop has ended [any]; free [main]. Started and stopped any number of times.
  */
 #pragma once
@@ -18,6 +18,7 @@
 #include <sys/uio.h>
 
 #include "base/err.h"
+#include "base/overflow.h"
 #include "event/loop.h"
 
 enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_WRITE_ZEROES };
@@ -75,6 +76,7 @@ struct block_ops {
 	void (*submit)(struct block_dev *dev, struct block_request *r);
 	void (*kick)(struct block_dev *dev);
 	void (*quiesce)(struct block_dev *dev);
+	struct err *(*resize)(struct block_dev *dev, uint64_t size);
 	void (*stop)(struct block_dev *dev);
 	void (*free)(struct block_dev *dev);
 };
@@ -111,6 +113,17 @@ static inline void block_quiesce(struct block_dev *dev)
 	dev->ops->quiesce(dev);
 }
 
+/*
+ * Makes the storage `size` bytes large, or, with 0, looks how large somebody else has made it;
+ * facts.size tells, also after an error. Waits as block_quiesce() does, and requests that were not
+ * begun fail if they reach past the end. [loop], and [any] while it is not started
+ */
+static inline struct err *must_check block_resize(struct block_dev *dev, uint64_t size)
+{
+	block_quiesce(dev);
+	return dev->ops->resize(dev, size);
+}
+
 /* block_quiesce(), and all requests are forgotten: the user is told nothing any more. */
 static inline void block_stop(struct block_dev *dev)
 {
@@ -136,6 +149,12 @@ static inline void block_batch(struct block_dev *dev)
 static inline bool block_may_begin(const struct block_dev *dev)
 {
 	return dev->user && !atomic_load(dev->user->yield);
+}
+
+/* Is it inside? The device may have become smaller since it was submitted. */
+static inline bool block_fits(const struct block_dev *dev, const struct block_request *r)
+{
+	return range_fits(r->off, r->len, dev->facts.size);
 }
 
 static inline void block_free(struct block_dev *dev)

@@ -74,6 +74,7 @@ static const struct block_ops faulty_ops = {.start = block_layer_start,
 	.submit = faulty_submit,
 	.kick = faulty_kick,
 	.quiesce = block_layer_quiesce,
+	.resize = block_layer_resize,
 	.stop = faulty_stop,
 	.free = faulty_free};
 

@@ -21,6 +21,11 @@ struct block_image_ops {
 	int (*discard)(struct block_image *image, uint64_t off, uint64_t len);
 	/* Reads as zeros; the space is given back only if unmap. */
 	int (*write_zeroes)(struct block_image *image, uint64_t off, uint64_t len, bool unmap);
+	/*
+	 * Makes it `size` bytes large, or, with 0, looks how large somebody else has made it;
+	 * facts.size tells, also after an error.
+	 */
+	struct err *(*resize)(struct block_image *image, uint64_t size);
 	void (*free)(struct block_image *image);
 };
 
@@ -31,6 +36,10 @@ struct block_image {
 
 /* Carries out a request; its result. */
 int must_check block_image_run(struct block_image *image, const struct block_request *r);
+
+/* Resizes the image that `dev` is an engine of. */
+struct err *must_check block_image_resize(
+	struct block_image *image, uint64_t size, struct block_dev *dev);
 
 static inline void block_image_free(struct block_image *image)
 {

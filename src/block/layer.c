@@ -50,6 +50,15 @@ void block_layer_quiesce(struct block_dev *dev)
 	block_quiesce(layer_of(dev)->below);
 }
 
+struct err *block_layer_resize(struct block_dev *dev, uint64_t size)
+{
+	struct block_dev *below = layer_of(dev)->below;
+	struct err *err = below->ops->resize(below, size);
+
+	dev->facts.size = below->facts.size;
+	return err;
+}
+
 void block_layer_stop(struct block_dev *dev)
 {
 	block_stop(layer_of(dev)->below);

@@ -16,7 +16,6 @@
 #define QCOW2_HEADER_V2   72u
 #define QCOW2_HEADER_V3   104u
 #define QCOW2_HEADER_READ 112u
-#define QCOW2_L1_MAX      (MIB(32) / 8) /* entries; as QEMU */
 
 /* struct QCowHeader, by the specification's offsets. */
 enum {

@@ -26,7 +26,8 @@
 #define QCOW2_PAGE_SIZE            4096u
 #define QCOW2_FREES_MAX            512u
 #define QCOW2_IOV                  64
-#define QCOW2_REFTABLE_MAX         MIB(8) /* as QEMU */
+#define QCOW2_REFTABLE_MAX         MIB(8)        /* as QEMU */
+#define QCOW2_L1_MAX               (MIB(32) / 8) /* entries; as QEMU */
 
 #define QCOW2_COPIED               (1ull << 63) /* of an entry: its cluster's count is exactly one */
 #define QCOW2_COMPRESSED           (1ull << 62)
@@ -137,6 +138,9 @@ int must_check qcow2_prepare(struct qcow2 *q, uint64_t off);
  * cluster that it still names. */
 int must_check qcow2_update(
 	struct qcow2 *q, uint64_t off, const struct qcow2_map *old, uint64_t entry);
+
+/* qcow2_resize.c: block_image_ops.resize */
+struct err *must_check qcow2_resize(struct block_image *image, uint64_t size);
 
 /* qcow2_io.c */
 extern const struct block_image_ops qcow2_ops;

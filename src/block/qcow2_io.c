@@ -385,4 +385,5 @@ const struct block_image_ops qcow2_ops = {.preadv = qcow2_preadv,
 	.flush = qcow2_flush_image,
 	.discard = qcow2_discard,
 	.write_zeroes = qcow2_write_zeroes,
+	.resize = qcow2_resize,
 	.free = qcow2_free};

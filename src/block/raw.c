@@ -187,6 +187,61 @@ static int raw_write_zeroes(struct block_image *image, uint64_t off, uint64_t le
 	return ret == -EOPNOTSUPP || ret == -ENOTTY ? raw_store_zeros(raw, off, len) : ret;
 }
 
+/* ---- Size ---- */
+
+static int raw_measure(const struct block_raw *raw, uint64_t *ret_size)
+{
+	struct sys_blockdev_geometry geometry;
+	struct stat st;
+	int ret;
+
+	if (raw->is_device) {
+		ret = sys_blockdev_geometry(raw->fd, &geometry);
+		if (!ret)
+			*ret_size = geometry.size;
+		return ret;
+	}
+	if (fstat(raw->fd, &st))
+		return -errno;
+	*ret_size = (uint64_t)st.st_size;
+	return 0;
+}
+
+static struct err *raw_truncate(const struct block_raw *raw, uint64_t size)
+{
+	if (raw->image.facts.readonly)
+		return err_new(EROFS, "The image is only read");
+	if (size % RAW_SECTOR || size > INT64_MAX)
+		return err_new(EINVAL, "%llu bytes are not a multiple of %u",
+			(unsigned long long)size, RAW_SECTOR);
+	if (raw->is_device)
+		return err_new(EOPNOTSUPP, "A block device is resized by what makes it");
+	if (ftruncate(raw->fd, (off_t)size))
+		return err_new(
+			errno, "Cannot make the image %llu bytes large", (unsigned long long)size);
+	return NULL;
+}
+
+static struct err *raw_resize(struct block_image *image, uint64_t size)
+{
+	const struct block_raw *raw = container_of(image, struct block_raw, image);
+	struct err *err = size ? raw_truncate(raw, size) : NULL;
+	uint64_t now = 0;
+	int ret;
+
+	if (err)
+		return err;
+	ret = raw_measure(raw, &now);
+	if (ret)
+		return err_new(-ret, "Cannot read the size of the image");
+	if (!now || now % RAW_SECTOR)
+		return err_new(EINVAL,
+			"The size of the image, %llu bytes, is not one or more sectors of %u",
+			(unsigned long long)now, RAW_SECTOR);
+	image->facts.size = now;
+	return NULL;
+}
+
 /* ---- Life ---- */
 
 static void raw_free(struct block_image *image)
@@ -206,6 +261,7 @@ static const struct block_image_ops raw_ops = {.preadv = raw_preadv,
 	.flush = raw_flush,
 	.discard = raw_discard,
 	.write_zeroes = raw_write_zeroes,
+	.resize = raw_resize,
 	.free = raw_free};
 
 static int raw_inspect_device(struct block_raw *raw)

@@ -54,6 +54,7 @@ static const struct block_ops readonly_ops = {.start = block_layer_start,
 	.submit = readonly_submit,
 	.kick = readonly_kick,
 	.quiesce = block_layer_quiesce,
+	.resize = block_layer_resize,
 	.stop = readonly_stop,
 	.free = readonly_free};
 

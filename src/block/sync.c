@@ -49,9 +49,17 @@ void block_run_list(struct block_dev *dev, struct block_image *image, struct blo
 
 		if (!r)
 			break;
-		block_done(dev, r, block_image_run(image, r));
+		block_done(dev, r, block_fits(dev, r) ? block_image_run(image, r) : -EIO);
 	}
 	block_batch(dev);
+}
+
+struct err *block_image_resize(struct block_image *image, uint64_t size, struct block_dev *dev)
+{
+	struct err *err = image->ops->resize(image, size);
+
+	dev->facts.size = image->facts.size;
+	return err;
 }
 
 static void sync_start(struct block_dev *dev, struct loop *loop)
@@ -74,6 +82,11 @@ static void sync_quiesce(struct block_dev *dev)
 {
 }
 
+static struct err *sync_resize(struct block_dev *dev, uint64_t size)
+{
+	return block_image_resize(container_of(dev, struct block_sync, base)->image, size, dev);
+}
+
 static void sync_stop(struct block_dev *dev)
 {
 	container_of(dev, struct block_sync, base)->todo = (struct block_fifo){0};
@@ -91,6 +104,7 @@ static const struct block_ops sync_ops = {.start = sync_start,
 	.submit = sync_submit,
 	.kick = sync_kick,
 	.quiesce = sync_quiesce,
+	.resize = sync_resize,
 	.stop = sync_stop,
 	.free = sync_free};
 

@@ -92,6 +92,7 @@ static const struct block_ops throttle_ops = {.start = throttle_start,
 	.submit = throttle_submit,
 	.kick = throttle_kick,
 	.quiesce = throttle_quiesce,
+	.resize = block_layer_resize,
 	.stop = throttle_stop,
 	.free = throttle_free};
 

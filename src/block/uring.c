@@ -99,6 +99,10 @@ static void uring_fill(struct block_uring *u)
 		struct block_request *r;
 		struct io_uring_sqe *sqe;
 
+		if (!block_fits(&u->base, u->todo.first)) {
+			block_done(&u->base, block_fifo_take(&u->todo), -EIO);
+			continue;
+		}
 		if (!uring_has_op(u, u->todo.first)) {
 			r = block_fifo_take(&u->todo);
 			block_done(&u->base, r, block_image_run(&u->raw->image, r));
@@ -146,6 +150,7 @@ static bool uring_goes_on(struct block_uring *u, struct block_request *r, int re
 		r->iov += first;
 		r->n -= first;
 		r->off += (uint64_t)res;
+		r->len -= (uint64_t)res;
 		return r->n && res;
 	}
 	r->syncing = r->fua && r->op == BLOCK_WRITE_ZEROES;
@@ -273,6 +278,11 @@ static void uring_quiesce(struct block_dev *dev)
 	block_batch(dev);
 }
 
+static struct err *uring_resize(struct block_dev *dev, uint64_t size)
+{
+	return block_image_resize(&uring_of(dev)->raw->image, size, dev);
+}
+
 static void uring_stop(struct block_dev *dev)
 {
 	struct block_uring *u = uring_of(dev);
@@ -300,6 +310,7 @@ static const struct block_ops uring_ops = {.start = uring_start,
 	.submit = uring_submit,
 	.kick = uring_kick,
 	.quiesce = uring_quiesce,
+	.resize = uring_resize,
 	.stop = uring_stop,
 	.free = uring_free};
 

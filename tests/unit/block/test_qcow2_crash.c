@@ -19,13 +19,13 @@
 #define WRITE_MAX  64u /* sectors */
 #define FIRST_DATA 1u  /* the tag of what was on the disk at first; 0: zeros */
 
-enum guest_kind { GUEST_WRITE, GUEST_ZEROS, GUEST_DISCARD, GUEST_FLUSH };
+enum guest_kind { GUEST_WRITE, GUEST_ZEROS, GUEST_DISCARD, GUEST_FLUSH, GUEST_GROW };
 
 struct guest_op {
 	enum guest_kind kind;
 	bool fua;
 	bool failed;             /* nothing is known of how much was done */
-	uint32_t sector, n;      /* sectors */
+	uint32_t sector, n;      /* sectors; of growth, n is the new number */
 	unsigned int begin, end; /* in the record of the file */
 };
 
@@ -34,6 +34,7 @@ struct crash {
 	struct recorder file;
 	struct recorder base; /* a backing image, if has_base */
 	bool has_base;
+	bool grows; /* the disk, now and then */
 	struct block_image *q;
 	uint32_t sectors;
 	struct guest_op ops[OPS_MAX];
@@ -79,6 +80,16 @@ static int64_t tag_of(const uint8_t *data, uint32_t sector)
 
 /* ---- Requests of the guest ---- */
 
+static int grow_image(struct crash *t, uint64_t size)
+{
+	struct err *err = t->q->ops->resize(t->q, size);
+	int code = err_code(err);
+
+	err_free(err);
+	t->sectors = (uint32_t)(t->q->facts.size / SECTOR);
+	return -code;
+}
+
 static void run_op(struct crash *t, struct guest_op *op, uint32_t tag)
 {
 	static uint8_t data[WRITE_MAX * SECTOR];
@@ -103,6 +114,9 @@ static void run_op(struct crash *t, struct guest_op *op, uint32_t tag)
 	case GUEST_FLUSH:
 		ret = ops->flush(t->q);
 		break;
+	case GUEST_GROW:
+		ret = grow_image(t, (uint64_t)op->n * SECTOR);
+		break;
 	}
 	op->failed = ret;
 	assert_true(!ret || t->file.fails || (op->kind == GUEST_DISCARD && ret == -EOPNOTSUPP));
@@ -114,6 +128,9 @@ static struct guest_op any_op(struct crash *t)
 	static const enum guest_kind kinds[] = {GUEST_WRITE, GUEST_WRITE, GUEST_WRITE, GUEST_WRITE,
 		GUEST_ZEROS, GUEST_DISCARD, GUEST_DISCARD, GUEST_FLUSH};
 	struct guest_op op = {.kind = kinds[any(t, 8)], .fua = !any(t, 8)};
+	if (t->grows && !any(t, 16))
+		return (struct guest_op){
+			.kind = GUEST_GROW, .n = MIN(t->sectors + 1 + any(t, 5000), SECTORS)};
 	/* Half of them in a small part of the disk, where they meet. */
 	uint32_t room = any(t, 2) ? MIN(t->sectors, 128u) : t->sectors;
 
@@ -132,7 +149,7 @@ static int64_t tag_after(const struct crash *t, unsigned int i, uint32_t sector)
 {
 	const struct guest_op *op = &t->ops[i];
 
-	if (sector < op->sector || sector - op->sector >= op->n)
+	if (op->kind == GUEST_GROW || sector < op->sector || sector - op->sector >= op->n)
 		return -1;
 	return op->kind == GUEST_WRITE ? (int64_t)(t->tag + i) : 0;
 }
@@ -185,6 +202,8 @@ static int64_t tag_on_disk(const struct crash *t, const struct judge *j, uint32_
 	uint64_t off = (uint64_t)sector * SECTOR;
 	uint64_t at = 0;
 
+	if (off >= load_be64(j->file + 24))
+		return 0;
 	switch (judge_find(j, off, &at)) {
 	case JUDGE_NONE:
 		return t->has_base ? tag_of(t->base.file + off, sector) : 0;
@@ -208,6 +227,11 @@ static void check_cut(struct crash *t, unsigned int seen, const char *how)
 	if (!judge_image(&j, t->file.disk, t->file.disk_size)) {
 		recorder_save_disk(&t->file, "/tmp/alioth-crash.qcow2");
 		fail_msg("cut after %u operations (%s): %s", seen, how, j.wrong);
+	}
+	for (unsigned int i = 0; i < t->n && t->ops[i].end <= seen; i++) {
+		if (t->ops[i].kind == GUEST_GROW && !t->ops[i].failed &&
+			load_be64(t->file.disk + 24) < (uint64_t)t->ops[i].n * SECTOR)
+			fail_msg("cut after %u operations (%s): the disk has not grown", seen, how);
 	}
 	for (uint32_t s = 0; s < t->sectors; s++) {
 		int64_t tag = tag_on_disk(t, &j, s);
@@ -403,6 +427,7 @@ static void begin_record(struct crash *t)
 	t->left_size = 0;
 	if (!judge_image(&j, t->file.disk, t->file.disk_size))
 		fail_msg("at first: %s", j.wrong);
+	memset(t->first, 0, sizeof(t->first));
 	for (uint32_t s = 0; s < t->sectors; s++) {
 		enum judge_kind kind = judge_find(&j, (uint64_t)s * SECTOR, &at);
 		int64_t tag;
@@ -596,6 +621,32 @@ static void test_a_table_of_counts_that_grows(void **state)
 	forget_image(t);
 }
 
+/* The table of L1 entries is moved when it becomes too small, which is often with small clusters.
+ */
+static void test_disks_that_grow(void **state)
+{
+	static const char *const options[] = {"cluster_size=512", "cluster_size=512,compat=0.10",
+		"cluster_size=1024", "cluster_size=4096"};
+	struct crash *t = *state;
+
+	if (!have_qemu_img())
+		skip();
+	t->grows = true;
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		uint64_t l1_at;
+
+		assert_int_equal(
+			sh("qemu-img create -q -f qcow2 -o %s %s %u", options[i], t->image, DISK),
+			0);
+		recorder_load(&t->file, t->image);
+		l1_at = load_be64(t->file.file + 40);
+		play(t, 3, 40, 1);
+		assert_true(load_be64(t->file.file + 24) > DISK);
+		assert_int_not_equal(load_be64(t->file.file + 40), l1_at);
+	}
+	assert_true(t->cuts > 3000);
+}
+
 /* Programs that keep something in step with the content (bitmaps) must see that it changed. */
 static void test_autoclear_bits_go_before_anything_is_written(void **state)
 {
@@ -627,6 +678,7 @@ int main(void)
 		CRASH_TEST(test_images_over_a_backing_one),
 		CRASH_TEST(test_storage_that_fails),
 		CRASH_TEST(test_a_table_of_counts_that_grows),
+		CRASH_TEST(test_disks_that_grow),
 		CRASH_TEST(test_autoclear_bits_go_before_anything_is_written),
 	};
 
