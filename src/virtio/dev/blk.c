@@ -102,6 +102,7 @@ static void blk_activate(struct virtio_dev *dev)
 	struct virtio_blk *blk = blk_of(dev);
 
 	blk->user.yield = &dev->yield;
+	blk_resize_activate(blk);
 	block_start(blk->block, &blk->user, dev->loop);
 }
 
@@ -115,12 +116,14 @@ static void blk_deactivate(struct virtio_dev *dev)
 	struct virtio_blk *blk = blk_of(dev);
 
 	block_stop(blk->block);
+	blk_resize_deactivate(blk);
 	blk_forget(blk);
 	atomic_store(&blk->writeback, !blk->writethrough);
 }
 
 static void blk_pause(struct virtio_dev *dev, bool paused)
 {
+	blk_resize_pause(blk_of(dev), paused);
 	if (paused)
 		block_quiesce(blk_of(dev)->block);
 	else
@@ -134,6 +137,7 @@ static void blk_free(struct virtio_dev *dev)
 	for (unsigned int i = 0; i < BLK_WIDE; i++)
 		free(blk->wide[i]);
 	block_free(blk->block);
+	blk_resize_deinit(blk);
 	free(blk);
 }
 
@@ -160,11 +164,11 @@ static void blk_store_clearing(const struct block_facts *facts, bool unmap, uint
 
 static void blk_config_read(struct virtio_dev *dev, unsigned int off, void *data, unsigned int size)
 {
-	const struct virtio_blk *blk = blk_of(dev);
-	const struct block_facts *facts = &blk->block->facts;
+	struct virtio_blk *blk = blk_of(dev);
+	const struct block_facts *facts = &blk->block->facts; /* but its size */
 	uint8_t config[BLK_CONFIG_SIZE] = {0};
 
-	store_le64(config + BLK_CONFIG_CAPACITY, facts->size / BLK_SECTOR);
+	store_le64(config + BLK_CONFIG_CAPACITY, blk_resize_capacity(blk, off) / BLK_SECTOR);
 	store_le32(config + BLK_CONFIG_SIZE_MAX, BLK_SIZE_MAX);
 	store_le32(config + BLK_CONFIG_SEG_MAX, dev->queue_size - BLK_SEG_OTHER);
 	store_le32(config + BLK_CONFIG_BLK_SIZE, facts->block_size);
@@ -215,6 +219,7 @@ struct err *virtio_blk_create(const struct virtio_blk_options *options, struct v
 	if (!blk)
 		return err_new(ENOMEM, "Cannot create a block device");
 	blk->block = options->block;
+	blk_resize_init(blk);
 	blk->user = (struct block_user){.done = blk_done, .batch = blk_batch};
 	blk->discard = options->discard;
 	blk->writethrough = options->writethrough;

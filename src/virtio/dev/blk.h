@@ -24,3 +24,12 @@ struct virtio_blk_options {
 /* The transport takes the device over. [main] */
 struct err *must_check virtio_blk_create(
 	const struct virtio_blk_options *options, struct virtio_dev **ret_dev);
+
+/*
+ * Makes the disk `bytes` large, or, with 0, as large as its storage is by now, and tells the
+ * driver. Requests in flight are waited for; those that reach past the end fail. At any time; waits
+ * for the device's thread. [any] but that
+ */
+struct err *must_check virtio_blk_resize(struct virtio_dev *dev, uint64_t bytes);
+/* The same with 0, later; what goes wrong is logged. [any] */
+void virtio_blk_refresh(struct virtio_dev *dev);

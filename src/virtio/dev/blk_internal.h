@@ -4,6 +4,9 @@
  */
 #pragma once
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "virtio/dev/blk.h"
 
 #define BLK_SECTOR           512u
@@ -51,8 +54,26 @@ struct blk_slot {
 	struct iovec iov[BLK_IOV_INLINE];
 };
 
+/* Changes of the size: one at a time, by who has the block device, which is the device's thread
+ * while the device is active. */
+struct blk_resize {
+	pthread_mutex_t caller; /* who waits; lock order 52 */
+	pthread_mutex_t lock;   /* guards what follows; lock order 55 */
+	pthread_cond_t told;
+	struct loop *loop; /* NULL while not active */
+	struct loop_msg msg, refresh_msg, announce_msg;
+	bool wanted; /* by the caller, and not done */
+	uint64_t bytes;
+	struct err *err;
+
+	_Atomic uint64_t capacity; /* bytes, as the driver reads it */
+	_Atomic bool unseen;       /* it changed while there was nobody to tell */
+	bool paused, announce;     /* of the device's thread */
+};
+
 struct virtio_blk {
 	struct virtio_dev dev;
+	struct blk_resize resize;
 	struct block_dev *block;
 	struct block_user user;
 	char name[VIRTIO_BLK_NAME_MAX + 1];
@@ -80,3 +101,14 @@ void blk_begin(struct virtio_blk *blk, unsigned int q);
 void blk_done(struct block_user *user, struct block_request *r);
 /* All requests are gone. */
 void blk_forget(struct virtio_blk *blk);
+
+/* blk_resize.c */
+void blk_resize_init(struct virtio_blk *blk);
+void blk_resize_deinit(struct virtio_blk *blk);
+/* The driver reads the capacity. [vcpu] */
+uint64_t blk_resize_capacity(struct virtio_blk *blk, unsigned int off);
+/* The block device is the device's thread's from now on, or nobody's. [vcpu] or [main] */
+void blk_resize_activate(struct virtio_blk *blk);
+void blk_resize_deactivate(struct virtio_blk *blk);
+/* [loop] */
+void blk_resize_pause(struct virtio_blk *blk, bool paused);
