@@ -151,6 +151,21 @@ ALIOTH_PUBLIC struct alioth_error *alioth_vm_pause(struct alioth_vm *vm);
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_resume(struct alioth_vm *vm);
 /* Presses the power button: a request to the guest, which may take its time or ignore it. */
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_power_button(struct alioth_vm *vm);
+
+/* ---- Disks; since version 2 ---- */
+
+/*
+ * Makes the disk with this id (or "virtio-blk-N") `bytes` large, a multiple of 512, and tells the
+ * guest. A raw image's file is cut or extended; a qcow2 image can only grow; a block device is as
+ * large as its host says. 0: the disk is as large as its file or device is by now. Waits for the
+ * requests that the disk has in flight; those that reach past a new end fail. ENODEV without such a
+ * disk. Also before the boot.
+ */
+ALIOTH_PUBLIC struct alioth_error *alioth_vm_resize_disk(
+	struct alioth_vm *vm, const char *id, uint64_t bytes);
+/* The same with 0 for all disks, without waiting; what goes wrong is logged. NULL is fine. */
+ALIOTH_PUBLIC void alioth_vm_refresh_disks(struct alioth_vm *vm);
+
 /* ---- Memory balloon (--balloon); since version 2 ---- */
 
 /* What the guest tells of its memory; bytes where nothing else is said. */

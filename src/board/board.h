@@ -64,6 +64,10 @@ int must_check board_get_balloon(
 	struct board *board, uint64_t wait_ns, struct balloon_info *ret_info);
 int must_check board_hint_balloon(struct board *board, uint64_t wait_ns, uint64_t *ret_bytes);
 
+/* virtio_blk_resize() and virtio_blk_refresh() of the disk with this id, and of all. [any] */
+struct err *must_check board_resize_disk(struct board *board, const char *id, uint64_t bytes);
+void board_refresh_disks(struct board *board);
+
 void board_power_button(struct board *board);
 /* PSCI and the like. [vcpu] */
 void board_system_event(struct board *board, enum hv_system_event event);

@@ -113,7 +113,7 @@ static void boot_on_fatal_signal(int number)
 static void boot_catch_fatal_signals(void)
 {
 	static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP,
-		SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO, SIGPWR, SIGSTKFLT};
+		SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGIO, SIGPWR, SIGSTKFLT};
 	struct sigaction action = {.sa_handler = boot_on_fatal_signal, .sa_flags = SA_NODEFER};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fatal); i++) {
@@ -123,9 +123,9 @@ static void boot_catch_fatal_signals(void)
 }
 
 /*
- * A descriptor that reads the signals which mean "end", and those of the terminal; they are blocked
- * for good, also in the VM's threads. A hang-up that is ignored (nohup) stays so: a blocked signal
- * is queued even then.
+ * A descriptor that reads the signals which mean "end", those of the terminal, and SIGUSR1; they
+ * are blocked for good, also in the VM's threads. A hang-up that is ignored (nohup) stays so: a
+ * blocked signal is queued even then.
  */
 static int boot_signal_fd(void)
 {
@@ -139,6 +139,7 @@ static int boot_signal_fd(void)
 	sigaddset(&set, SIGQUIT);
 	sigaddset(&set, SIGCONT);
 	sigaddset(&set, SIGWINCH);
+	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -154,6 +155,8 @@ static void boot_serve_signal(struct alioth_vm *vm, int fd, unsigned int *count)
 		alioth_vm_take_terminal(vm);
 	if (info.ssi_signo == SIGCONT || info.ssi_signo == SIGWINCH)
 		alioth_vm_terminal_resized(vm);
+	else if (info.ssi_signo == SIGUSR1)
+		alioth_vm_refresh_disks(vm);
 	else if (++*count > 1 || info.ssi_signo == SIGQUIT)
 		alioth_vm_stop(vm);
 	else

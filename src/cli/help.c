@@ -17,7 +17,7 @@ const char cli_help_values[] =
 
 const char cli_help_signals[] =
 	"SIGTERM, SIGINT and SIGHUP press the power button. A second one, or SIGQUIT, ends the VM at "
-	"once.";
+	"once. SIGUSR1 has the sizes of disks read again, after their files or devices were resized.";
 
 static void help_option_names(const struct config_field *f, struct strbuf *out)
 {

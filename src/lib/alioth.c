@@ -286,6 +286,32 @@ struct alioth_error *alioth_vm_power_button(struct alioth_vm *vm)
 	return alioth_vm_call(vm, vm_power_button);
 }
 
+/* ---- Disks ---- */
+
+struct alioth_error *alioth_vm_resize_disk(struct alioth_vm *vm, const char *id, uint64_t bytes)
+{
+	struct log *before;
+	struct err *err;
+
+	if (!vm || !id)
+		return error_null();
+	before = log_bind(vm->log);
+	err = vm_resize_disk(vm->vm, id, bytes);
+	log_bind(before);
+	return error_out(err);
+}
+
+void alioth_vm_refresh_disks(struct alioth_vm *vm)
+{
+	struct log *before;
+
+	if (!vm)
+		return;
+	before = log_bind(vm->log);
+	vm_refresh_disks(vm->vm);
+	log_bind(before);
+}
+
 /* ---- Balloon ---- */
 
 _Static_assert(

@@ -167,6 +167,16 @@ struct err *vm_power_button(struct vm *vm)
 	return vm_call(vm, vm_do_power_button);
 }
 
+struct err *vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes)
+{
+	return board_resize_disk(vm->board, id, bytes);
+}
+
+void vm_refresh_disks(struct vm *vm)
+{
+	board_refresh_disks(vm->board);
+}
+
 #define VM_NS_PER_MS 1000000ull
 
 static struct err *vm_balloon_error(int ret)

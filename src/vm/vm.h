@@ -48,6 +48,13 @@ struct err *must_check vm_pause(struct vm *vm);
 struct err *must_check vm_resume(struct vm *vm);
 struct err *must_check vm_power_button(struct vm *vm);
 /*
+ * A disk's new size in bytes, by its id; 0: what its storage has by now. And all disks, with 0,
+ * later. At any time, also before the boot; the first waits for what the disk has in flight.
+ */
+struct err *must_check vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes);
+void vm_refresh_disks(struct vm *vm);
+
+/*
  * The memory balloon (ENODEV without one). At any time, also before the boot; the guest gets to
  * know when it runs. Those with wait_ms may wait so long for the guest's answer, and only they.
  */

@@ -16,6 +16,7 @@
 #include "base/overflow.h"
 #include "hv/hv_x86.h"
 #include "virtio/dev/balloon.h"
+#include "virtio/dev/blk.h"
 
 /* ---- Creation ---- */
 
@@ -228,6 +229,7 @@ void board_free(struct board *board)
 		console_free(board->consoles[i]);
 	pci_segment_free(board->pci);
 	board_free_pmem(board);
+	free(board->disks);
 	bus_free(board->pio);
 	bus_free(board->mmio);
 	ram_free(board->ram);
@@ -400,6 +402,21 @@ int board_get_balloon(struct board *board, uint64_t wait_ns, struct balloon_info
 int board_hint_balloon(struct board *board, uint64_t wait_ns, uint64_t *ret_bytes)
 {
 	return board->balloon ? virtio_balloon_hint(board->balloon, wait_ns, ret_bytes) : -ENODEV;
+}
+
+struct err *board_resize_disk(struct board *board, const char *id, uint64_t bytes)
+{
+	for (unsigned int i = 0; i < board->n_disks; i++) {
+		if (!strcmp(board->disks[i]->name, id))
+			return virtio_blk_resize(board->disks[i], bytes);
+	}
+	return err_new(ENODEV, "The VM has no disk \"%s\"", id);
+}
+
+void board_refresh_disks(struct board *board)
+{
+	for (unsigned int i = 0; i < board->n_disks; i++)
+		virtio_blk_refresh(board->disks[i]);
 }
 
 void board_power_button(struct board *board)

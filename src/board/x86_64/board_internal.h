@@ -60,6 +60,8 @@ struct board {
 	struct fw_cfg *fw_cfg;          /* NULL: none */
 	char **oem_strings;             /* NULL-terminated; NULL: none */
 	size_t n_oem_strings;
+	struct virtio_dev **disks; /* in their order; owned by their transports */
+	unsigned int n_disks;
 	struct board_pmem *pmem; /* as many as the configuration has, or NULL */
 	struct pci_segment *pci;
 	struct pci_windows windows;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "block/open.h"
 #include "net/mac.h"
 #include "net/passt.h"
@@ -195,8 +196,22 @@ static struct err *board_add_blk(struct board *board, unsigned int index)
 		block_free(options.block);
 		return err;
 	}
+	board->disks[board->n_disks++] = dev;
 	board_choose_rings(dev, config->packed);
 	return board_add_virtio(board, dev);
+}
+
+static struct err *board_add_disks(struct board *board)
+{
+	size_t n = board->config->n_blk;
+	struct err *err = NULL;
+
+	board->disks = n ? new0_array(struct virtio_dev *, n) : NULL;
+	if (n && !board->disks)
+		return err_new(ENOMEM, "Cannot create disks");
+	for (unsigned int i = 0; !err && i < n; i++)
+		err = board_add_blk(board, i);
+	return err;
 }
 
 static struct err *board_add_pmem(struct board *board, unsigned int index)
@@ -294,8 +309,8 @@ struct err *board_create_pci(struct board *board)
 		err = board_add_entropy(board);
 	for (unsigned int i = 0; !err && i < board->config->n_net; i++)
 		err = board_add_net(board, i);
-	for (unsigned int i = 0; !err && i < board->config->n_blk; i++)
-		err = board_add_blk(board, i);
+	if (!err)
+		err = board_add_disks(board);
 	for (unsigned int i = 0; !err && i < board->config->n_pmem; i++)
 		err = board_add_pmem(board, i);
 	if (!err && board->config->balloon.given)
