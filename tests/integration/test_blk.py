@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the options of --blk do for a real Linux guest."""
+import ctypes
 import os
+import signal
 import subprocess
 import time
 
 import pytest
 
 from test_devices import QUIET, modules
-from vm import VM, run
+from vm import TIMEOUT, VM, run
 
 
 def guest(base, spec, command):
@@ -108,6 +110,35 @@ def test_without_io_uring_the_disk_works_and_a_line_says_so(base, disk):
             f.write("0")
 
 
+def resized(vm, sectors):
+    """The guest's driver says so, and its script that the size is another."""
+    vm.expect(rf"virtio_blk virtio0: \[vda\] new size: {sectors} 512-byte logical blocks")
+    vm.expect(f"now {sectors}\r?\n")
+
+
+@pytest.mark.parametrize("options", ["api=io_uring", "api=mio", "api=io_uring,direct=on", "api=io_uring,bw=64M,packed=off"])
+def test_a_file_that_somebody_resized(base, tmp_path, options):
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(4 << 20))
+    script = ("s=8192; while :; do n=$(cat /sys/block/vda/size); [ $n = $s ] || { s=$n; echo now $s; "
+              "dd if=/dev/zero of=/dev/vda bs=512 seek=$((s - 1)) count=1 conv=fsync; echo last:$?; "
+              "dd if=/dev/zero of=/dev/vda bs=512 seek=$s count=1 conv=fsync; echo past:$?; }; sleep 0.1; done & "
+              "(while :; do dd if=/dev/vda of=/dev/null bs=64k; done) 2>/dev/null & sleep 1; echo ready; read line")
+    args = guest(base, f"path={path},{options}", script)
+    args[args.index("--cmdline") + 1] = args[args.index("--cmdline") + 1].replace("quiet", "loglevel=6")
+    with VM(*args) as vm:
+        vm.expect("\nready")
+        for size in (8 << 20, 2 << 20, 6 << 20):
+            os.truncate(path, size)
+            vm.signal(signal.SIGUSR1)
+            resized(vm, size // 512)
+            vm.expect("last:0")
+            vm.expect("past:1")
+        vm.send("\n")
+        assert vm.wait() == 0, vm.error_text()
+    assert os.stat(path).st_size == 6 << 20
+
+
 def test_bad_options_are_one_error(base, disk):
     for spec, text in (("api=aio", "'aio'"), ("queue_size=3", "out of range"), ("queue_size=48", "not a power of two"),
                        ("format=vmdk", "vmdk"), ("cache=unsafe", "unsafe"), ("iops=-1", "-1"), ("queues=64", "out of range")):
@@ -146,3 +177,64 @@ def test_ext4_root_on_qcow2(base, disk, tmp_path, how):
     assert listing.stdout == b"written\n"
     with open(disk, "rb") as f:
         assert f.read() == before
+
+
+class Library:
+    """A VM of the library, in this process."""
+
+    def __init__(self, *options):
+        self.lib = ctypes.CDLL(os.path.join(os.environ.get("ALIOTH_BUILD", "build/dev"), "src/libalioth.so"))
+        for name in ("alioth_spec_create", "alioth_spec_set", "alioth_vm_create", "alioth_vm_boot", "alioth_vm_wait",
+                     "alioth_vm_resize_disk"):
+            getattr(self.lib, name).restype = ctypes.c_void_p
+        self.lib.alioth_error_format.restype = ctypes.c_char_p
+        spec = ctypes.c_void_p(self.lib.alioth_spec_create())
+        self.vm = ctypes.c_void_p()
+        for name, value in options:
+            assert not self.lib.alioth_spec_set(spec, name.encode(), value.encode())
+        assert not self.error(self.lib.alioth_vm_create(spec, None, ctypes.byref(self.vm)))
+        self.lib.alioth_spec_free(spec)
+        assert not self.error(self.lib.alioth_vm_boot(self.vm))
+
+    def error(self, error):
+        return self.lib.alioth_error_format(ctypes.c_void_p(error)).decode() if error else ""
+
+    def resize(self, disk, size):
+        return self.error(self.lib.alioth_vm_resize_disk(self.vm, disk.encode(), ctypes.c_uint64(size)))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.lib.alioth_vm_free(self.vm)
+
+
+def wait_for(path, text):
+    deadline = time.monotonic() + TIMEOUT
+    while text not in path.read_text(errors="replace").replace("\r", ""):
+        assert time.monotonic() < deadline, path.read_text(errors="replace")
+        time.sleep(0.1)
+
+
+@needs_qemu_img
+@pytest.mark.parametrize("form", ["raw", "qcow2"])
+def test_the_library_resizes_a_disk(base, tmp_path, form):
+    path, console = tmp_path / "disk.img", tmp_path / "console"
+    qemu_img("create", "-q", "-f", form, str(path), "4M")
+    script = ("n=0; while [ $n != 1048576 ]; do n=$(cat /sys/block/vda/size); sleep 0.1; done; echo grown; "
+              "dd if=/dev/zero of=/dev/vda bs=64k seek=8190 count=2 conv=fsync; echo status:$?")
+    args = modules(base)
+    options = dict(zip((a[2:] for a in args[::2]), args[1::2]))
+    with Library(*options.items(), ("blk", f"path={path},format={form},id=data"), ("console", f"log,path={console}"),
+                 ("cmdline", "console=ttyS0 loglevel=6 alioth.run=" + script.replace(" ", "+"))) as vm:
+        wait_for(console, "alioth guest ready")
+        assert 'no disk "other"' in vm.resize("other", 8 << 20)
+        assert "not a multiple of 512" in vm.resize("data", (8 << 20) + 1)
+        assert ("cannot be made smaller" in vm.resize("data", 1 << 20)) == (form == "qcow2")
+        assert vm.resize("data", 512 << 20) == ""
+        wait_for(console, "[vda] new size: 1048576 512-byte logical blocks")
+        wait_for(console, "grown\n")
+        wait_for(console, "status:0\n")
+    if form == "qcow2":
+        qemu_img("check", "-f", form, str(path))
+    assert "(536870912 bytes)" in qemu_img("info", "-f", form, str(path))

@@ -169,7 +169,7 @@ def test_memory_that_cannot_be(memory, status, part):
 
 # ---- Signals ----
 
-ENDING = [signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF,
+ENDING = [signal.SIGQUIT, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF,
           signal.SIGXCPU, signal.SIGIO, signal.SIGPWR, signal.SIGTRAP, signal.SIGBUS, signal.SIGABRT]
 
 
