@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian 12 packages that a part of the project needs. Quick and without network when they are there.
-#   tools/deps.sh GROUP...        groups: build, test, lab, bench, fuzz
+#   tools/deps.sh GROUP...        groups: build, test, lab, bench, fuzz, images
 set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 libjansson-dev zlib1g-dev libzstd-dev liblz4-dev liblzma-dev liburing-dev"
@@ -9,6 +9,7 @@ test="libcmocka-dev acpica-tools python3-pytest clang clang-tidy clang-format cp
 lab="qemu-system-x86 qemu-utils busybox-static cpio kmod xz-utils lz4 zstd e2fsprogs python3 python3-pytest fio iperf3 ethtool"
 bench="qemu-system-x86 busybox-static python3 fio iperf3"
 fuzz="clang libclang-rt-14-dev"
+images="mmdebstrap debian-archive-keyring fakeroot mtools fdisk e2fsprogs qemu-utils"
 
 wanted=
 for group in "$@"; do
@@ -18,6 +19,7 @@ for group in "$@"; do
 	lab) wanted="$wanted $lab" ;;
 	bench) wanted="$wanted $bench" ;;
 	fuzz) wanted="$wanted $fuzz" ;;
+	images) wanted="$wanted $images" ;;
 	*)
 		echo "deps.sh: unknown group '$group'" >&2
 		exit 2
