@@ -62,7 +62,8 @@ struct pci_dev {
 	struct pci_msix *msix;       /* NULL without MSI-X; owned */
 	struct irq_line *intx;       /* routed by the board; NULL without INTx */
 	uint8_t bus, slot, function;
-	uint16_t next_cap; /* where the next capability goes; PCI_CONFIG_SIZE: nowhere */
+	struct pci_dev *beside; /* function 0 of its slot, if the board chose that; else NULL */
+	uint16_t next_cap;      /* where the next capability goes; PCI_CONFIG_SIZE: nowhere */
 	struct pci_bar bars[PCI_NUM_BARS];
 	uint8_t config[PCI_CONFIG_SIZE];
 	uint8_t wmask[PCI_CONFIG_SIZE];        /* bits that the guest may change */
@@ -158,8 +159,18 @@ void pci_segment_free(struct pci_segment *segment);
  * bus 0. More: the last slots become multifunction, as many as it takes. -ENOSPC beyond 256. [main]
  */
 struct err *must_check pci_segment_add(struct pci_segment *segment, struct pci_dev *dev);
+/* Registers a device as function 1 .. 7 of the slot that `first`, which was registered, will have.
+ * [main] */
+struct err *must_check pci_segment_add_function(struct pci_segment *segment, struct pci_dev *dev,
+	struct pci_dev *first, unsigned int function);
 /* Assigns BDFs and places the BARs in the windows; once, before the guest runs. [main] */
 struct err *must_check pci_segment_place(struct pci_segment *segment);
 void pci_segment_remove(struct pci_segment *segment, struct pci_dev *dev);
-/* The root complex's host bridge (00:00.0, 1022:1480), freed by the caller as a device. */
-struct err *must_check pci_host_bridge_create(struct pci_dev **ret_dev);
+/* By its host bridge, firmware tells machines apart. */
+enum pci_host_bridge {
+	PCI_HOST_BRIDGE_GENERIC, /* 1022:1480: nobody's special case */
+	PCI_HOST_BRIDGE_I440FX,  /* 8086:1237: with pci/piix4.h, what UEFI firmware runs on */
+};
+
+/* The root complex's host bridge (00:00.0), freed by the caller as a device. */
+struct err *must_check pci_host_bridge_create(enum pci_host_bridge model, struct pci_dev **ret_dev);

@@ -184,6 +184,15 @@ struct err *pci_segment_add(struct pci_segment *s, struct pci_dev *dev)
 	return NULL;
 }
 
+struct err *pci_segment_add_function(
+	struct pci_segment *s, struct pci_dev *dev, struct pci_dev *first, unsigned int function)
+{
+	assert(function && function < PCI_FUNCTIONS && !first->beside);
+	dev->beside = first;
+	dev->function = (uint8_t)function;
+	return pci_segment_add(s, dev);
+}
+
 void pci_segment_remove(struct pci_segment *s, struct pci_dev *dev)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(s->devs); i++) {
@@ -212,27 +221,52 @@ static unsigned int pci_place_of(unsigned int i, unsigned int n)
 	return single * PCI_FUNCTIONS + (i - single);
 }
 
-static void pci_assign(struct pci_segment *s)
+static void pci_assign_pin(struct pci_segment *s, struct pci_dev *dev)
+{
+	if (!dev->config[PCI_INTERRUPT_PIN] || !s->options.intx)
+		return;
+	dev->config[PCI_INTERRUPT_PIN] = (uint8_t)(dev->function % 4 + 1);
+	dev->intx = s->options.intx->route(s->options.intx, dev, dev->function % 4);
+}
+
+static struct err *pci_assign_at(struct pci_segment *s, struct pci_dev *dev, unsigned int at)
+{
+	if (s->devs[at])
+		return err_new(ENOSPC, "There are so many PCI functions that %s has no place",
+			dev->device.name);
+	s->devs[at] = dev;
+	dev->slot = (uint8_t)(at / PCI_FUNCTIONS);
+	dev->function = (uint8_t)(at % PCI_FUNCTIONS);
+	if (dev->function)
+		s->devs[at - dev->function]->config[PCI_HEADER_TYPE] |= PCI_HEADER_MULTIFUNCTION;
+	pci_assign_pin(s, dev);
+	return NULL;
+}
+
+/* Those with a function number of their own take no slot. */
+static struct err *pci_assign(struct pci_segment *s)
 {
 	struct pci_dev *order[ARRAY_SIZE(s->devs)];
+	unsigned int n = 0, placed = 0;
+	struct err *err = NULL;
 
 	memcpy(order, s->devs, sizeof(order));
 	memset(s->devs, 0, sizeof(s->devs));
-	for (unsigned int i = 0; i < s->n; i++) {
-		unsigned int at = pci_place_of(i, s->n);
-		struct pci_dev *dev = order[i];
-
-		s->devs[at] = dev;
-		dev->slot = (uint8_t)(at / PCI_FUNCTIONS);
-		dev->function = (uint8_t)(at % PCI_FUNCTIONS);
-		if (dev->function)
-			s->devs[at - dev->function]->config[PCI_HEADER_TYPE] |=
-				PCI_HEADER_MULTIFUNCTION;
-		if (dev->config[PCI_INTERRUPT_PIN] && s->options.intx) {
-			dev->config[PCI_INTERRUPT_PIN] = (uint8_t)(dev->function % 4 + 1);
-			dev->intx = s->options.intx->route(s->options.intx, dev, dev->function % 4);
-		}
+	for (unsigned int i = 0; i < s->n; i++)
+		n += !order[i]->beside;
+	for (unsigned int i = 0; !err && i < s->n; i++) {
+		if (!order[i]->beside)
+			err = pci_assign_at(s, order[i], pci_place_of(placed++, n));
 	}
+	for (unsigned int i = 0; !err && i < s->n; i++) {
+		const struct pci_dev *first = order[i]->beside;
+
+		if (first)
+			err = pci_assign_at(s, order[i],
+				(unsigned int)first->slot * PCI_FUNCTIONS + first->function +
+					order[i]->function);
+	}
+	return err;
 }
 
 /* Takes size bytes, naturally aligned, from a window; false if they do not fit. */
@@ -286,13 +320,14 @@ static struct err *pci_place_bars(struct pci_dev *dev, struct pci_windows *free)
 struct err *pci_segment_place(struct pci_segment *s)
 {
 	struct pci_windows free = s->options.windows;
+	struct err *err = pci_assign(s);
 
 	assert(!s->placed);
 	s->placed = true;
-	pci_assign(s);
+	if (err)
+		return err;
 	for (size_t i = 0; i < ARRAY_SIZE(s->devs); i++) {
 		struct pci_dev *dev = s->devs[i];
-		struct err *err;
 
 		if (!dev)
 			continue;

@@ -153,7 +153,7 @@ static void start(struct fixture *f)
 	options.pio = f->pio;
 	options.vm = f->vm;
 	must_succeed(pci_segment_create(&options, &f->segment));
-	must_succeed(pci_host_bridge_create(&f->devs[0]));
+	must_succeed(pci_host_bridge_create(PCI_HOST_BRIDGE_GENERIC, &f->devs[0]));
 	must_succeed(pvpanic_create(&f->events, &f->devs[1]));
 	for (unsigned int i = 0; i < TOYS; i++) {
 		toy_init(f, &f->toys[i]);

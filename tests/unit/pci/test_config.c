@@ -244,7 +244,7 @@ static void test_host_bridge(void **state)
 {
 	struct pci_dev *bridge;
 
-	assert_ok(pci_host_bridge_create(&bridge));
+	assert_ok(pci_host_bridge_create(PCI_HOST_BRIDGE_GENERIC, &bridge));
 	assert_ok(pci_segment_add(f.segment, bridge));
 	assert_ok(pci_segment_place(f.segment));
 	assert_int_equal(cfg_read(&f, 1, 0), 0x14801022);
