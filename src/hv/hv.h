@@ -89,7 +89,7 @@ struct err *must_check hv_kvm_create(const struct hv_vm_options *options, struct
 void hv_vm_free(struct hv_vm *vm);
 const struct hv_caps *hv_vm_caps(const struct hv_vm *vm);
 
-/* Backs [gpa, gpa + size) with host memory. Slot numbers are the backend's. [main] */
+/* Backs [gpa, gpa + size) with host memory. Slot numbers are the backend's. [any] */
 struct err *must_check hv_vm_map(
 	struct hv_vm *vm, uint64_t gpa, uint64_t size, uint8_t *hva, bool readonly);
 struct err *must_check hv_vm_unmap(struct hv_vm *vm, uint64_t gpa, uint64_t size);

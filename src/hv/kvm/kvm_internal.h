@@ -38,7 +38,8 @@ struct kvm_vm {
 	int dev_fd; /* the KVM device */
 	int fd;
 	size_t run_size;        /* bytes of each vCPU's shared area */
-	struct kvm_slot *slots; /* [main] */
+	pthread_mutex_t slots_lock; /* guards the two below; lock order 65 */
+	struct kvm_slot *slots;
 	unsigned int n_slots;
 
 	pthread_mutex_t irq_lock; /* guards the routing below; lock order 70 */

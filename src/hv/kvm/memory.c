@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory slots: guest memory backed by the monitor's. [main]
+ * Memory slots: guest memory backed by the monitor's. [any]
  */
 #include <errno.h>
 #include <inttypes.h>
 
 #include "base/alloc.h"
 #include "base/overflow.h"
+#include "base/thread.h"
 #include "hv/kvm/kvm_internal.h"
 
-static int kvm_slot_set(struct kvm_vm *vm, unsigned int slot, uint64_t gpa, uint64_t size,
+static int kvm_slot_set_locked(struct kvm_vm *vm, unsigned int slot, uint64_t gpa, uint64_t size,
 	uint8_t *hva, bool readonly)
 {
 	struct kvm_userspace_memory_region region = {
@@ -24,7 +25,7 @@ static int kvm_slot_set(struct kvm_vm *vm, unsigned int slot, uint64_t gpa, uint
 }
 
 /* The index of a free slot, *ret_slot; the array grows by one at a time, as there are a handful. */
-static int kvm_slot_alloc(struct kvm_vm *vm, unsigned int *ret_slot)
+static int kvm_slot_alloc_locked(struct kvm_vm *vm, unsigned int *ret_slot)
 {
 	struct kvm_slot *slots;
 
@@ -49,10 +50,12 @@ struct err *kvm_vm_map(struct hv_vm *base, uint64_t gpa, uint64_t size, uint8_t 
 {
 	struct kvm_vm *vm = kvm_vm_of(base);
 	unsigned int slot;
-	int ret = kvm_slot_alloc(vm, &slot);
+	int ret;
 
+	auto_lock(&vm->slots_lock);
+	ret = kvm_slot_alloc_locked(vm, &slot);
 	if (!ret)
-		ret = kvm_slot_set(vm, slot, gpa, size, hva, readonly);
+		ret = kvm_slot_set_locked(vm, slot, gpa, size, hva, readonly);
 	if (ret < 0)
 		return err_new(-ret, "Cannot map guest memory 0x%" PRIx64 "-0x%" PRIx64, gpa,
 			gpa + size - 1);
@@ -64,13 +67,14 @@ struct err *kvm_vm_unmap(struct hv_vm *base, uint64_t gpa, uint64_t size)
 {
 	struct kvm_vm *vm = kvm_vm_of(base);
 
+	auto_lock(&vm->slots_lock);
 	for (unsigned int i = 0; i < vm->n_slots; i++) {
 		struct kvm_slot *slot = &vm->slots[i];
 		int ret;
 
 		if (slot->gpa != gpa || slot->size != size)
 			continue;
-		ret = kvm_slot_set(vm, i, gpa, 0, NULL, false);
+		ret = kvm_slot_set_locked(vm, i, gpa, 0, NULL, false);
 		if (ret < 0)
 			return err_new(-ret, "Cannot unmap guest memory at 0x%" PRIx64, gpa);
 		*slot = (struct kvm_slot){0};

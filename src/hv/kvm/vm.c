@@ -23,6 +23,7 @@ static void kvm_vm_free(struct hv_vm *base)
 	free(vm->slots);
 	pthread_mutex_destroy(&vm->template_lock);
 	pthread_mutex_destroy(&vm->irq_lock);
+	pthread_mutex_destroy(&vm->slots_lock);
 	if (vm->fd >= 0)
 		close(vm->fd);
 	if (vm->dev_fd >= 0)
@@ -95,6 +96,7 @@ struct err *hv_kvm_create(const struct hv_vm_options *options, struct hv_vm **re
 	vm->base.x86 = &kvm_x86_ops;
 	vm->dev_fd = -1;
 	vm->fd = -1;
+	pthread_mutex_init(&vm->slots_lock, NULL);
 	pthread_mutex_init(&vm->irq_lock, NULL);
 	pthread_mutex_init(&vm->template_lock, NULL);
 	err = kvm_vm_build(vm, options);
