@@ -5,7 +5,7 @@
  *
  * The grammar of text:
  *
- *     struct := [key '=' value (',' key '=' value)*]
+ *     struct := [key '=' value (',' key '=' value)*]      some take a first value without its key
  *     union  := [variant ','] struct | variant          the default variant's name may be left out
  *     list   := [item (',' item)* [',']]
  *
@@ -56,6 +56,7 @@ struct config_field {
 	const char *alias; /* another spelling, or NULL */
 	enum config_kind kind;
 	bool required;
+	bool leads;    /* a first item without '=' is this field's value */
 	char letter;   /* short option, for options of a command; 0: none */
 	uint8_t width; /* CONFIG_UINT: bytes */
 	size_t offset;

@@ -244,11 +244,33 @@ static struct err *config_parse_pair(struct config_parse *parse, const struct co
 	return err_wrap(err, "Bad value of '%s'", field->name);
 }
 
+/* The field that a first item without a key is for, or NULL. */
+static const struct config_field *config_leading(const struct config_struct *schema)
+{
+	for (const struct config_field *f = schema->fields; f->name; f++) {
+		if (f->leads)
+			return f;
+	}
+	return NULL;
+}
+
 static struct err *config_parse_struct(struct config_parse *parse,
 	const struct config_struct *schema, struct config_span text, void *object)
 {
+	struct config_span rest = text;
+	struct config_span lead = config_cut(&rest, ',');
+	const struct config_field *leading = config_leading(schema);
 	uint64_t seen = 0;
 
+	if (leading && lead.len && !config_has(lead, '=')) {
+		struct err *err = config_mark(schema, leading, &seen);
+
+		if (!err)
+			err = config_parse_value(parse, leading, lead, object);
+		if (err)
+			return err_wrap(err, "Bad value of '%s'", leading->name);
+		text = rest;
+	}
 	while (text.p) {
 		struct err *err =
 			config_parse_pair(parse, schema, config_cut(&text, ','), &seen, object);

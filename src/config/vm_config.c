@@ -135,8 +135,13 @@ static struct err *vm_config_check_payload(const struct vm_config *config)
 {
 	if (config->kernel && config->pvh)
 		return err_new(0, "--kernel and --pvh exclude each other: give one kernel");
-	if (!config->kernel && !config->pvh)
-		return err_new(0, "No kernel: give --kernel PATH (or --pvh PATH)");
+	if (config->pvh && config->firmware.given)
+		return err_new(0, "--firmware and --pvh exclude each other");
+	if (!config->kernel && !config->pvh && !config->firmware.given)
+		return err_new(
+			0, "No kernel: give --kernel PATH (or --pvh PATH, or --firmware PATH)");
+	if (!config->kernel && !config->pvh && (config->initramfs || config->cmdline))
+		return err_new(0, "--initramfs and --cmdline need --kernel");
 	return NULL;
 }
 

@@ -130,6 +130,12 @@ struct balloon_config {
 	bool packed;
 };
 
+struct firmware_config {
+	bool given;
+	char *path;
+	char *vars; /* NULL: variables do not persist */
+};
+
 /* An item of fw_cfg: one of the two contents. */
 struct fw_cfg_config {
 	char *name;
@@ -152,6 +158,7 @@ struct vm_config {
 	char *pvh;
 	char *cmdline;
 	char *initramfs;
+	struct firmware_config firmware;
 	struct cpu_config cpu;
 	struct memory_config memory;
 	struct console_config *console;

@@ -484,6 +484,22 @@ static const struct config_struct balloon_schema = {(const struct config_field[]
 	END,
 }};
 
+static const struct config_struct firmware_schema = {(const struct config_field[]){
+	{.name = "path",
+		FIELD(struct firmware_config, path),
+		.kind = CONFIG_STRING,
+		.required = true,
+		.leads = true,
+		.meta = "path",
+		.help = "image that ends at 4 GiB, or an ELF file with a PVH note; its key may be left out"},
+	{.name = "vars",
+		FIELD(struct firmware_config, vars),
+		.kind = CONFIG_STRING,
+		.meta = "path",
+		.help = "flash right below it, which keeps the firmware's variables: a copy of the image's template, for this machine alone"},
+	END,
+}};
+
 static const struct config_struct fw_cfg_schema = {(const struct config_field[]){
 	{.name = "name",
 		FIELD(struct fw_cfg_config, name),
@@ -570,6 +586,14 @@ const struct config_struct vm_config_schema = {(const struct config_field[]){
 		.kind = CONFIG_STRING,
 		.meta = "path",
 		.help = "initial RAM file system"},
+	{.name = "firmware",
+		.letter = 'f',
+		FIELD(struct vm_config, firmware),
+		.given_offset = offsetof(struct vm_config, firmware.given),
+		.kind = CONFIG_STRUCT,
+		.fields = &firmware_schema,
+		.meta = "spec",
+		.help = "firmware, as UEFI; it may be given a kernel, or finds a system on a disk"},
 	{.name = "cpu",
 		.letter = 'p',
 		FIELD(struct vm_config, cpu),

@@ -298,6 +298,33 @@ static void test_kernel_rules(void **state)
 	refuses("pvh", "p", "--kernel and --pvh exclude each other");
 }
 
+static void test_firmware_rules(void **state)
+{
+	struct fixture *f = *state;
+
+	refuses("pvh", "p", "exclude each other");
+	rejects("firmware", "vars=v", "path");
+	rejects("firmware", "code.fd,other.fd", "other.fd");
+	rejects("firmware", "code.fd,path=x", "given twice");
+	set(f, "firmware", "code.fd,vars=vars.fd");
+	finish(f);
+	assert_true(f->config.firmware.given);
+	assert_string_equal(f->config.firmware.path, "code.fd");
+	assert_string_equal(f->config.firmware.vars, "vars.fd");
+	assert_null(f->config.kernel);
+	vm_config_deinit(&f->config);
+	set(f, "f", "path=code.fd");
+	finish(f);
+	assert_string_equal(f->config.firmware.path, "code.fd");
+	assert_null(f->config.firmware.vars);
+	vm_config_deinit(&f->config);
+	set(f, "f", "code.fd");
+	set(f, "cmdline", "x");
+	assert_err(vm_config_check(&f->builder), "--initramfs and --cmdline need --kernel");
+	set(f, "kernel", "k");
+	finish(f);
+}
+
 static void test_cpu_rules(void **state)
 {
 	rejects("cpu", "count=0", "0 is out of range (1 to 65535)");
@@ -538,6 +565,7 @@ int main(void)
 		TEST(test_single_options_come_once),
 		TEST(test_a_device_may_come_with_keys_or_without),
 		TEST(test_kernel_rules),
+		TEST(test_firmware_rules),
 		TEST(test_cpu_rules),
 		TEST(test_memory_rules),
 		TEST(test_balloon_rules),
