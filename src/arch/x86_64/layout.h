@@ -55,11 +55,17 @@
 #define X86_RAM_HIGH_BASE    0x100000000u
 #define X86_PCI_MEM64_MAX    (1ull << 40) /* largest 64-bit window */
 
+#define X86_ROM_END            0x100000000u
+#define X86_ROM_MAX            0x1000000u /* code and variables */
+#define X86_ROM_ALIAS_END      0x100000u  /* its last 128 KiB are here too */
+#define X86_ROM_ALIAS_SIZE     0x20000u
+
 /* Ports. */
 #define X86_PORT_I8042_DATA    0x60
 #define X86_PORT_I8042_COMMAND 0x64
 #define X86_PORT_RTC           0x70 /* index, data */
 #define X86_PORT_COM1          0x3f8
+#define X86_PORT_DEBUG         0x402 /* of firmware */
 #define X86_PORT_FW_CFG        0x510 /* 12 ports */
 #define X86_PORT_SLEEP_CONTROL 0x600
 #define X86_PORT_SLEEP_STATUS  0x601

@@ -132,15 +132,18 @@ static struct err *board_check_limits(const struct board *board)
 static struct err *board_open_payload(struct board *board)
 {
 	const struct vm_config *config = board->config;
+	const char *pvh = board->rom.is_pvh ? config->firmware.path : config->pvh;
 	struct loader_options options = {
-		.kernel = config->pvh ? config->pvh : config->kernel,
-		.pvh = config->pvh,
+		.kernel = pvh ? pvh : config->kernel,
+		.pvh = pvh,
 		.initramfs = config->initramfs,
 		.cmdline = config->cmdline,
 		.unpack = config->kernel_unpack == KERNEL_UNPACK_HOST,
 		.cache = config->kernel_cache,
 	};
 
+	if (board->rom.code)
+		return NULL;
 	return loader_open(&options, &board->loader);
 }
 
@@ -156,7 +159,10 @@ static struct err *board_create_parts(struct board *board)
 	};
 	struct hv_vm_options options = {.device = board->config->hypervisor.dev_kvm};
 	/* Files first: what is wrong with them needs no hypervisor to be told. */
-	struct err *err = board_open_payload(board);
+	struct err *err = board_open_rom(board);
+
+	if (!err)
+		err = board_open_payload(board);
 
 	if (!err)
 		err = board_open_oem_strings(board);
@@ -189,6 +195,7 @@ struct err *board_create(const struct board_env *env, struct board **ret_board)
 		return err_new(ENOMEM, "Cannot create a machine");
 	board->env = *env;
 	board->config = env->config;
+	board->rom.vars_fd = -1;
 	board->devices_end = &board->devices;
 	board_make_ranges(board);
 	err = board_create_parts(board);
@@ -235,6 +242,7 @@ void board_free(struct board *board)
 	ram_free(board->ram);
 	hv_vm_free(board->hv);
 	loader_free(board->loader);
+	board_close_rom(board);
 	board_free_oem_strings(board);
 	free(board->cpuid);
 	free(board);
@@ -251,7 +259,12 @@ struct err *board_populate(struct board *board)
 {
 	struct err *err = board_create_platform(board);
 
-	return err ? err : board_create_pci(board);
+	if (!err)
+		err = board_create_rom(board);
+	if (!err)
+		err = board_create_pci(board);
+	/* Last, as it holds tables that describe the others. */
+	return err ? err : board_create_fw_cfg(board);
 }
 
 /* ---- vCPUs ---- */
@@ -282,8 +295,12 @@ struct err *board_init_vcpu(struct board *board, unsigned int index, struct hv_v
 {
 	struct hv_x86_msr msrs[X86_BOOT_MSRS_MAX];
 	unsigned int n = x86_boot_msrs(!index, board->x2apic, msrs);
-	struct err *err = hv_x86_set_msrs(vcpu, msrs, n);
+	struct err *err;
 
+	/* Firmware starts at the reset vector, with a processor that was just switched on. */
+	if (board->rom.code)
+		return NULL;
+	err = hv_x86_set_msrs(vcpu, msrs, n);
 	if (!err && !index)
 		err = hv_x86_set_sregs(vcpu, &board->boot.sregs);
 	if (!err && !index)
@@ -329,7 +346,11 @@ struct err *board_load(struct board *board)
 		.rsdp = X86_ACPI_BASE,
 	};
 	struct loader_entry entry;
-	struct err *err = loader_load(board->loader, &layout, &entry);
+	struct err *err;
+
+	if (board->rom.code)
+		return board_load_rom(board);
+	err = loader_load(board->loader, &layout, &entry);
 
 	if (!err)
 		err = board_boot_state(board, &entry);

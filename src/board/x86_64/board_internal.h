@@ -14,6 +14,7 @@
 #include "device/acpi_pm.h"
 #include "device/console.h"
 #include "device/device.h"
+#include "device/flash.h"
 #include "device/machine_events.h"
 #include "device/reset_control.h"
 #include "device/serial.h"
@@ -32,6 +33,17 @@
 struct board_pmem;
 struct virtio_dev;
 
+/* Firmware in flash: an image that ends at 4 GiB, below it its variables. */
+struct board_rom {
+	uint8_t *code; /* mapped; NULL: no such firmware */
+	uint64_t code_size;
+	uint8_t *vars; /* mapped; NULL: none */
+	uint64_t vars_size;
+	int vars_fd;
+	bool is_pvh; /* the firmware is an ELF file instead, which the loader starts */
+	struct flash_memory memory; /* shows the variables to the guest */
+};
+
 struct board {
 	struct board_env env;
 	const struct vm_config *config;
@@ -45,7 +57,8 @@ struct board {
 	unsigned int phys_bits;
 	bool gib_pages;
 	bool x2apic;
-	struct loader *loader;
+	struct loader *loader; /* NULL: the firmware loads */
+	struct board_rom rom;
 	struct loader_range ranges[BOARD_RANGES_MAX]; /* the guest's memory map */
 	unsigned int n_ranges;
 	struct x86_boot_state boot; /* of vCPU 0, made by board_load() */
@@ -82,6 +95,12 @@ struct err *must_check board_create_fw_cfg(struct board *board);
 /* oem_strings.c: what the user passes by SMBIOS. */
 struct err *must_check board_open_oem_strings(struct board *board);
 void board_free_oem_strings(struct board *board);
+/* rom.c: checks and maps the firmware's files; shows them to the guest; puts into RAM what belongs
+ * there. */
+struct err *must_check board_open_rom(struct board *board);
+void board_close_rom(struct board *board);
+struct err *must_check board_create_rom(struct board *board);
+struct err *must_check board_load_rom(struct board *board);
 /* pci.c: the PCI segment and the functions on it. */
 struct err *must_check board_create_pci(struct board *board);
 /* pmem.c: opens and maps all of it from `base` on, where nothing is; the end of the last one. */
@@ -90,5 +109,6 @@ struct err *must_check board_map_pmem(struct board *board, uint64_t base, uint64
 struct err *must_check board_create_pmem(
 	struct board *board, unsigned int index, struct virtio_dev **ret_dev);
 void board_free_pmem(struct board *board);
-/* firmware.c: ACPI and SMBIOS into RAM. */
+/* firmware.c: ACPI and SMBIOS into RAM; or as items of fw_cfg. */
+struct err *must_check board_fw_cfg_tables(struct board *board);
 struct err *must_check board_write_tables(struct board *board);

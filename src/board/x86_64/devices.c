@@ -5,6 +5,7 @@
 #include "board/x86_64/board_internal.h"
 
 #include "device/cmos.h"
+#include "device/debug_port.h"
 #include "device/i8042.h"
 #include "device/pm_timer.h"
 
@@ -87,8 +88,8 @@ static struct err *board_create_power(struct board *board)
 }
 
 /*
- * For whoever asks for it. Linux takes the time of day from it, to half a second, over the
- * hypervisor's clock, which is exact.
+ * For firmware, and whoever asks for it; only then do the tables tell of it. Linux takes the time
+ * of day from it, to half a second, over the hypervisor's clock, which is exact.
  */
 static struct err *board_create_cmos(struct board *board)
 {
@@ -105,9 +106,22 @@ static struct err *board_create_cmos(struct board *board)
 	struct device *device;
 	struct err *err;
 
-	if (!board->config->rtc)
+	if (!board->config->rtc && !board->rom.code)
 		return NULL;
 	err = cmos_create(&options, &device);
+	if (!err)
+		board_own(board, device);
+	return err;
+}
+
+static struct err *board_create_debug_port(struct board *board)
+{
+	struct device *device;
+	struct err *err;
+
+	if (!board->config->firmware.given)
+		return NULL;
+	err = debug_port_create(board->pio, X86_PORT_DEBUG, &device);
 	if (!err)
 		board_own(board, device);
 	return err;
@@ -126,6 +140,6 @@ struct err *board_create_platform(struct board *board)
 	if (!err)
 		err = board_create_cmos(board);
 	if (!err)
-		err = board_create_fw_cfg(board);
+		err = board_create_debug_port(board);
 	return err;
 }

@@ -8,10 +8,14 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/endian.h"
 #include "base/strbuf.h"
 #include "device/cmos_time.h"
+#include "device/fw_cfg.h"
 #include "tables/acpi/acpi.h"
 #include "tables/smbios/smbios.h"
+
+#define FIRMWARE_SMBIOS_MAX MIB(2) /* credentials and all */
 
 static struct err *firmware_put(struct board *board, uint64_t gpa, const struct strbuf *sb)
 {
@@ -21,9 +25,8 @@ static struct err *firmware_put(struct board *board, uint64_t gpa, const struct 
 		   : NULL;
 }
 
-static struct err *firmware_acpi(struct board *board, const uint32_t *apic_ids)
+static struct acpi_facts firmware_acpi_facts(const struct board *board, const uint32_t *apic_ids)
 {
-	auto_strbuf struct strbuf sb = STRBUF_INIT(X86_ACPI_SIZE);
 	struct acpi_facts facts = {
 		.base = X86_ACPI_BASE,
 		.size = X86_ACPI_SIZE,
@@ -53,24 +56,31 @@ static struct err *firmware_acpi(struct board *board, const uint32_t *apic_ids)
 		.intx_gsi = X86_GSI_PCI_INTX,
 		.intx_n = X86_GSI_PCI_INTX_N,
 	};
-	struct err *err;
 
 	if (board->windows.mem64_end > board->windows.mem64_base) {
 		facts.pci_mem64_first = board->windows.mem64_base;
 		facts.pci_mem64_last = board->windows.mem64_end - 1;
 	}
-	err = acpi_build(&facts, &sb);
+	return facts;
+}
+
+static struct err *firmware_acpi(struct board *board, const uint32_t *apic_ids)
+{
+	auto_strbuf struct strbuf sb = STRBUF_INIT(X86_ACPI_SIZE);
+	struct acpi_facts facts = firmware_acpi_facts(board, apic_ids);
+	struct err *err = acpi_build(&facts, &sb);
+
 	return err ? err : firmware_put(board, X86_ACPI_BASE, &sb);
 }
 
-static struct err *firmware_smbios(struct board *board)
+static struct err *firmware_build_smbios(
+	const struct board *board, uint64_t room, struct strbuf *sb)
 {
-	auto_strbuf struct strbuf sb = STRBUF_INIT(X86_SMBIOS_SIZE);
 	uint64_t size = board->config->memory.size;
 	uint64_t low = MIN(size, (uint64_t)X86_RAM_LOW_END);
 	struct smbios_facts facts = {
 		.base = X86_SMBIOS_BASE,
-		.size = X86_SMBIOS_SIZE,
+		.size = room,
 		.sockets = board->topology.sockets,
 		.cores = board->topology.cores,
 		.threads = board->topology.threads,
@@ -78,7 +88,14 @@ static struct err *firmware_smbios(struct board *board)
 		.version = ALIOTH_VERSION,
 		.oem_strings = (const char *const *)board->oem_strings,
 	};
-	struct err *err = smbios_build(&facts, &sb);
+
+	return smbios_build(&facts, sb);
+}
+
+static struct err *firmware_smbios(struct board *board)
+{
+	auto_strbuf struct strbuf sb = STRBUF_INIT(X86_SMBIOS_SIZE);
+	struct err *err = firmware_build_smbios(board, X86_SMBIOS_SIZE, &sb);
 
 	return err ? err : firmware_put(board, X86_SMBIOS_BASE, &sb);
 }
@@ -103,18 +120,92 @@ static struct err *firmware_reset_vector(struct board *board)
 	return ret ? err_new(-ret, "There is no RAM at the reset vector") : NULL;
 }
 
-struct err *board_write_tables(struct board *board)
+/* The APIC ids of all vCPUs; the caller frees them. */
+static struct err *firmware_apic_ids(const struct board *board, uint32_t **ret_ids)
 {
 	unsigned int n = board->config->cpu.count;
-	auto_free uint32_t *apic_ids = new0_array(uint32_t, n);
-	struct err *err;
+	uint32_t *ids = new0_array(uint32_t, n);
 
-	if (!apic_ids)
+	if (!ids)
 		return err_new(ENOMEM, "Cannot build the firmware tables");
 	for (unsigned int i = 0; i < n; i++)
-		apic_ids[i] = x86_topology_apic_id(&board->topology, i);
-	err = firmware_acpi(board, apic_ids);
+		ids[i] = x86_topology_apic_id(&board->topology, i);
+	*ret_ids = ids;
+	return NULL;
+}
+
+struct err *board_write_tables(struct board *board)
+{
+	auto_free uint32_t *apic_ids = NULL;
+	struct err *err = firmware_apic_ids(board, &apic_ids);
+
+	if (!err)
+		err = firmware_acpi(board, apic_ids);
 	if (!err)
 		err = firmware_smbios(board);
 	return err ? err : firmware_reset_vector(board);
+}
+
+/* ---- For firmware that puts the tables somewhere itself ---- */
+
+static struct err *firmware_add_file(
+	struct board *board, const char *name, const char *data, size_t size)
+{
+	return fw_cfg_add_file(
+		board->fw_cfg, name, &(struct fw_cfg_content){.data = data, .size = size});
+}
+
+static struct err *firmware_add_acpi(struct board *board, const uint32_t *apic_ids)
+{
+	struct acpi_facts facts = firmware_acpi_facts(board, apic_ids);
+	struct acpi_loader loader;
+	struct err *err = acpi_build_loader(&facts, &loader);
+
+	if (!err)
+		err = firmware_add_file(
+			board, "etc/acpi/tables", loader.tables.data, loader.tables.len);
+	if (!err)
+		err = firmware_add_file(board, "etc/acpi/rsdp", loader.rsdp.data, loader.rsdp.len);
+	if (!err)
+		err = firmware_add_file(
+			board, "etc/table-loader", loader.script.data, loader.script.len);
+	acpi_loader_deinit(&loader);
+	return err;
+}
+
+static struct err *firmware_add_smbios(struct board *board)
+{
+	auto_strbuf struct strbuf sb = STRBUF_INIT(FIRMWARE_SMBIOS_MAX);
+	struct err *err = firmware_build_smbios(board, FIRMWARE_SMBIOS_MAX, &sb);
+
+	if (!err)
+		err = firmware_add_file(
+			board, "etc/smbios/smbios-anchor", sb.data, SMBIOS_ENTRY_SIZE);
+	if (!err)
+		err = firmware_add_file(board, "etc/smbios/smbios-tables",
+			sb.data + SMBIOS_TABLE_AT, sb.len - SMBIOS_TABLE_AT);
+	return err;
+}
+
+/* UEFI firmware puts its 64-bit PCI window behind this address: into ours. */
+static struct err *firmware_add_memory_end(struct board *board)
+{
+	char end[8];
+
+	if (!board->windows.mem64_base)
+		return NULL;
+	store_le64(end, board->windows.mem64_base);
+	return firmware_add_file(board, "etc/reserved-memory-end", end, sizeof(end));
+}
+
+struct err *board_fw_cfg_tables(struct board *board)
+{
+	auto_free uint32_t *apic_ids = NULL;
+	struct err *err = firmware_apic_ids(board, &apic_ids);
+
+	if (!err)
+		err = firmware_add_acpi(board, apic_ids);
+	if (!err)
+		err = firmware_add_smbios(board);
+	return err ? err : firmware_add_memory_end(board);
 }

@@ -38,18 +38,23 @@ static struct err *board_fw_cfg_machine(struct board *board)
 	return err;
 }
 
+static void board_e820_entry(struct strbuf *sb, uint64_t base, uint64_t size)
+{
+	strbuf_le64(sb, base);
+	strbuf_le64(sb, size);
+	strbuf_le32(sb, LOADER_RANGE_RAM);
+}
+
 /* RAM as it is: what the firmware puts into it is the firmware's to tell. */
 static struct err *board_fw_cfg_e820(struct board *board)
 {
-	auto_strbuf struct strbuf sb = STRBUF_INIT(RAM_REGIONS_MAX * FW_CFG_E820_SIZE);
-	const struct ram_region *regions;
-	size_t n = ram_regions(board->ram, &regions);
+	auto_strbuf struct strbuf sb = STRBUF_INIT(2 * FW_CFG_E820_SIZE);
+	uint64_t low = MIN(board->config->memory.size, (uint64_t)X86_RAM_LOW_END);
+	uint64_t high = board->config->memory.size - low;
 
-	for (size_t i = 0; i < n; i++) {
-		strbuf_le64(&sb, regions[i].gpa);
-		strbuf_le64(&sb, regions[i].size);
-		strbuf_le32(&sb, LOADER_RANGE_RAM);
-	}
+	board_e820_entry(&sb, 0, low);
+	if (high)
+		board_e820_entry(&sb, X86_RAM_HIGH_BASE, high);
 	if (sb.failed)
 		return err_new(ENOMEM, "Cannot make the memory map");
 	return fw_cfg_add_file(board->fw_cfg, "etc/e820",
@@ -159,7 +164,7 @@ struct err *board_create_fw_cfg(struct board *board)
 		.pio = board->pio, .ram = board->ram, .port = X86_PORT_FW_CFG};
 	struct err *err;
 
-	if (!board->config->n_fw_cfg)
+	if (!board->config->n_fw_cfg && !board->rom.code)
 		return NULL;
 	err = fw_cfg_create(&options, &board->fw_cfg);
 	if (err)
@@ -170,6 +175,8 @@ struct err *board_create_fw_cfg(struct board *board)
 		err = board_fw_cfg_e820(board);
 	if (!err)
 		err = board_fw_cfg_payload(board);
+	if (!err && board->rom.code)
+		err = board_fw_cfg_tables(board);
 	for (size_t i = 0; !err && i < board->config->n_fw_cfg; i++)
 		err = board_fw_cfg_user(board, &board->config->fw_cfg[i]);
 	return err;

@@ -13,6 +13,7 @@
 #include "net/mac.h"
 #include "net/passt.h"
 #include "net/tap.h"
+#include "pci/piix4.h"
 #include "pci/pvpanic.h"
 #include "virtio/dev/balloon.h"
 #include "virtio/dev/blk.h"
@@ -56,6 +57,10 @@ static struct err *board_create_segment(struct board *board, uint64_t memory_end
 	if (!x86_pci64_window(memory_end, board->phys_bits, &board->windows.mem64_base,
 		    &board->windows.mem64_end))
 		board->windows.mem64_base = board->windows.mem64_end = 0;
+	/* Firmware puts BARs somewhere above, by rules of its own: at times into the last eighth.
+	 */
+	else if (board->rom.code)
+		board->windows.mem64_end = 1ull << MIN(board->phys_bits, 52u);
 	options.windows = board->windows;
 	board->intx_router.route = board_route_intx;
 	return pci_segment_create(&options, &board->pci);
@@ -287,6 +292,28 @@ static struct err *board_add_console(struct board *board)
 	return err;
 }
 
+/* Firmware in flash also wants a south bridge, at 00:01.0 and 00:01.3. */
+static struct err *board_add_bridges(struct board *board)
+{
+	struct pci_dev *dev, *isa;
+	struct err *err = pci_host_bridge_create(
+		board->rom.code ? PCI_HOST_BRIDGE_I440FX : PCI_HOST_BRIDGE_GENERIC, &dev);
+
+	if (!err)
+		err = board_add_pci(board, dev);
+	if (err || !board->rom.code)
+		return err;
+	err = piix4_isa_create(&isa);
+	if (!err)
+		err = board_add_pci(board, isa);
+	if (!err)
+		err = piix4_pm_create(board->pio, board->env.events, &dev);
+	if (err)
+		return err;
+	board_own(board, &dev->device);
+	return pci_segment_add_function(board->pci, dev, isa, 3);
+}
+
 /* The order is the one of the addresses that guests see: see docs/machine.md. */
 struct err *board_create_pci(struct board *board)
 {
@@ -297,9 +324,7 @@ struct err *board_create_pci(struct board *board)
 	if (!err)
 		err = board_create_segment(board, memory_end);
 	if (!err)
-		err = pci_host_bridge_create(&dev);
-	if (!err)
-		err = board_add_pci(board, dev);
+		err = board_add_bridges(board);
 	if (!err && board->config->pvpanic) {
 		err = pvpanic_create(board->env.events, &dev);
 		if (!err)

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Firmware in flash. Its code is a private mapping of the file that the guest has as read-only
+ * memory; its variables are a flash of their own (device/flash.h), whose file belongs to one
+ * machine. Both are mapped, so that starting costs nothing for what the firmware does not touch.
+ */
+#define LOG_MODULE "board"
+#include "board/x86_64/board_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/alloc.h"
+#include "base/endian.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/overflow.h"
+#include "block/file.h"
+#include "device/pm_timer.h"
+#include "loader/elf.h"
+#include "pci/piix4.h"
+
+#define ROM_PAGE          4096u
+#define ROM_VOLUME_HEADER 48 /* PI 1.7, volume 3, 3.2.1: EFI_FIRMWARE_VOLUME_HEADER */
+#define ROM_VOLUME_LENGTH 32
+#define ROM_VOLUME_SIGN   40
+
+static struct err *rom_check_size(const char *what, const char *path, uint64_t size)
+{
+	if (!size || size % ROM_PAGE || size > X86_ROM_MAX)
+		return err_new(EINVAL,
+			"The %s \"%s\" has %llu bytes, which is not a multiple of 4 KiB up to %u MiB",
+			what, path, (unsigned long long)size, X86_ROM_MAX >> 20);
+	return NULL;
+}
+
+static struct err *rom_map(const char *path, int fd, uint64_t size, uint8_t **ret_map)
+{
+	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+
+	if (map == MAP_FAILED)
+		return err_new(errno, "Cannot map \"%s\"", path);
+	*ret_map = map;
+	return NULL;
+}
+
+/* ---- Code ---- */
+
+static struct err *rom_open_code(struct board *board, const char *path)
+{
+	struct board_rom *rom = &board->rom;
+	auto_close int fd = -1;
+	uint8_t magic[4] = {0};
+	struct err *err = fd_open_regular(path, "firmware", &fd, &rom->code_size);
+	int ret;
+
+	if (err)
+		return err;
+	ret = fd_pread_full(fd, magic, MIN(rom->code_size, (uint64_t)sizeof(magic)), 0);
+	if (ret)
+		return err_new(-ret, "Cannot read the firmware \"%s\"", path);
+	if (load_le32(magic) == ELF_MAGIC) {
+		rom->is_pvh = true;
+		return NULL;
+	}
+	err = rom_check_size("firmware", path, rom->code_size);
+	return err ? err : rom_map(path, fd, rom->code_size, &rom->code);
+}
+
+/* ---- Variables ---- */
+
+/*
+ * Images are built with their variables, and cut in two: together they are a power of two. A pair
+ * that is none would leave the firmware looking for its variables where they are not.
+ */
+static struct err *rom_check_vars(const struct board_rom *rom, const char *path)
+{
+	uint8_t header[ROM_VOLUME_HEADER];
+	uint64_t length;
+	struct err *err = rom_check_size("firmware's variables", path, rom->vars_size);
+	int ret;
+
+	if (err)
+		return err;
+	if (!is_pow2(rom->code_size + rom->vars_size) ||
+		rom->code_size + rom->vars_size > X86_ROM_MAX)
+		return err_new(EINVAL,
+			"The variables \"%s\" are not those of this firmware: with %llu and %llu bytes the two do not make up a flash",
+			path, (unsigned long long)rom->vars_size,
+			(unsigned long long)rom->code_size);
+	ret = fd_pread_full(rom->vars_fd, header, sizeof(header), 0);
+	if (ret)
+		return err_new(-ret, "Cannot read the firmware's variables \"%s\"", path);
+	length = load_le64(header + ROM_VOLUME_LENGTH);
+	if (!memcmp(header + ROM_VOLUME_SIGN, "_FVH", 4) && length > rom->vars_size)
+		return err_new(EINVAL,
+			"The variables \"%s\" were cut: %llu bytes of %llu are there", path,
+			(unsigned long long)rom->vars_size, (unsigned long long)length);
+	return NULL;
+}
+
+static struct err *rom_open_vars(struct board_rom *rom, const char *path)
+{
+	struct stat st;
+	struct err *err = block_file_open(path, false, 0, &rom->vars_fd);
+
+	if (err)
+		return err_wrap(err, "Cannot write the firmware's variables");
+	if (fstat(rom->vars_fd, &st))
+		return err_new(errno, "Cannot read the size of \"%s\"", path);
+	if (!S_ISREG(st.st_mode))
+		return err_new(
+			EINVAL, "The firmware's variables \"%s\" are not a regular file", path);
+	rom->vars_size = (uint64_t)st.st_size;
+	err = rom_check_vars(rom, path);
+	return err ? err : rom_map(path, rom->vars_fd, rom->vars_size, &rom->vars);
+}
+
+struct err *board_open_rom(struct board *board)
+{
+	const struct firmware_config *config = &board->config->firmware;
+	struct err *err;
+
+	if (!config->given)
+		return NULL;
+	err = rom_open_code(board, config->path);
+	if (err)
+		return err;
+	if (board->rom.is_pvh && (config->vars || board->config->kernel))
+		return err_new(EINVAL,
+			"The firmware \"%s\" is an ELF file: it takes neither variables nor a kernel",
+			config->path);
+	return config->vars ? rom_open_vars(&board->rom, config->vars) : NULL;
+}
+
+void board_close_rom(struct board *board)
+{
+	struct board_rom *rom = &board->rom;
+
+	if (rom->code)
+		munmap(rom->code, rom->code_size);
+	if (rom->vars)
+		munmap(rom->vars, rom->vars_size);
+	auto_close_cleanup(&rom->vars_fd);
+}
+
+/* ---- In the machine ---- */
+
+static uint64_t rom_vars_base(const struct board_rom *rom)
+{
+	return X86_ROM_END - rom->code_size - rom->vars_size;
+}
+
+static bool rom_show_vars(struct flash_memory *memory, bool shown)
+{
+	struct board_rom *rom = container_of(memory, struct board_rom, memory);
+	struct board *board = container_of(rom, struct board, rom);
+	uint64_t base = rom_vars_base(rom);
+	struct err *err = shown ? hv_vm_map(board->hv, base, rom->vars_size, rom->vars, true)
+				: hv_vm_unmap(board->hv, base, rom->vars_size);
+	bool failed = err;
+
+	log_err_free(LOG_WARN, LOG_MODULE, err);
+	return shown && !failed;
+}
+
+static const struct flash_memory_ops rom_memory_ops = {.show = rom_show_vars};
+
+static struct err *rom_create_flash(struct board *board)
+{
+	struct board_rom *rom = &board->rom;
+	struct flash_options options = {
+		.mmio = board->mmio,
+		.base = rom_vars_base(rom),
+		.data = rom->vars,
+		.size = rom->vars_size,
+		.fd = rom->vars_fd,
+		.memory = &rom->memory,
+		.loop = board->env.loop,
+	};
+	struct device *device;
+	struct err *err;
+
+	rom->memory.ops = &rom_memory_ops;
+	err = flash_create(&options, &device);
+	if (!err)
+		board_own(board, device);
+	return err;
+}
+
+struct err *board_create_rom(struct board *board)
+{
+	struct board_rom *rom = &board->rom;
+	struct device *timer;
+	struct err *err;
+
+	if (!rom->code)
+		return NULL;
+	err = hv_vm_map(board->hv, X86_ROM_END - rom->code_size, rom->code_size, rom->code, true);
+	if (!err)
+		err = pm_timer_create(board->pio, PIIX4_PM_TIMER, &timer);
+	if (err)
+		return err_wrap(err, "Failed to create the firmware's memory");
+	board_own(board, timer);
+	return rom->vars ? rom_create_flash(board) : NULL;
+}
+
+/* Where a PC of old had its BIOS: some firmware goes on there. */
+struct err *board_load_rom(struct board *board)
+{
+	const struct board_rom *rom = &board->rom;
+	uint64_t size = MIN(rom->code_size, (uint64_t)X86_ROM_ALIAS_SIZE);
+	int ret = ram_write(
+		board->ram, X86_ROM_ALIAS_END - size, rom->code + (rom->code_size - size), size);
+
+	return ret ? err_new(-ret, "There is no RAM below 1 MiB for the firmware") : NULL;
+}
