@@ -9,6 +9,7 @@ from lib import NONE, LibVM, memory, wait_for
 from vm import VM, run
 
 MIB = 1 << 20
+# The guest's /tmp takes 100 MiB at most, half of its memory.
 FILL = "dd if=/dev/zero of=/tmp/fill bs=1M count={0} 2>/dev/null"
 KEEP = "dd if=/dev/urandom of=/tmp/keep bs=1M count=16 2>/dev/null; md5sum /tmp/keep"
 
@@ -31,22 +32,23 @@ def test_what_the_guest_gives_up_leaves_the_host(tmp_path, backing):
     before = memory()[kind]
     with start(tmp_path, "deflate_on_oom=off", f"size=256M,backend={backing}") as vm:
         kept = vm.run(KEEP)
-        vm.run(FILL.format(120) + "; rm /tmp/fill")
+        vm.run(FILL.format(80) + "; rm /tmp/fill")
         full = memory()[kind]
-        assert full - before > 136 * MIB
+        assert full - before > 120 * MIB
         vm.set_balloon(128 * MIB)
         balloon_reaches(vm, 128 * MIB)
         info = vm.balloon()
         print(f"{backing}: {(full - before) >> 20} MiB, then {(memory()[kind] - before) >> 20}, returned {info.returned >> 20}")
-        # The pages that it gives up had been touched, but for some that it never had.
-        assert full - memory()[kind] > 90 * MIB
+        # Some of the pages that it gives up had never been touched; what is left is not in the balloon.
+        assert full - memory()[kind] > 64 * MIB
+        assert memory()[kind] - before < 132 * MIB
         assert info.returned == 128 * MIB
         assert vm.run("md5sum /tmp/keep") == kept.splitlines()[-1] + "\n"
-        assert vm.run("grep MemTotal /proc/meminfo").split()[1] < "1" + 5 * "9"
+        assert int(vm.run("grep MemTotal /proc/meminfo").split()[1]) < 128 << 10
         vm.set_balloon(0)
         balloon_reaches(vm, 0)
-        assert vm.run(FILL.format(120) + "; tr -d '\\0' </tmp/fill | wc -c") == "0\n"
-        assert memory()[kind] - before > 136 * MIB
+        assert vm.run(FILL.format(80) + "; tr -d '\\0' </tmp/fill | wc -c") == "0\n"
+        assert memory()[kind] - before > 120 * MIB
         assert vm.run("md5sum /tmp/keep") == kept.splitlines()[-1] + "\n"
 
 
@@ -82,7 +84,7 @@ def test_statistics_are_those_of_the_guest(tmp_path):
 def test_a_guest_without_memory_takes_it_back(tmp_path):
     with start(tmp_path, "size=160M") as vm:
         balloon_reaches(vm, 160 * MIB)
-        assert vm.run(FILL.format(120) + "; wc -c </tmp/fill") == f"{120 * MIB}\n"
+        assert vm.run(FILL.format(80) + "; wc -c </tmp/fill") == f"{80 * MIB}\n"
         assert vm.balloon().actual < 150 * MIB
         assert vm.run("dmesg | grep -c -i 'killed process'") == "0\n"
 
@@ -93,15 +95,15 @@ def test_freed_memory_is_reported(tmp_path, backing):
     before = memory()[kind]
     with start(tmp_path, "free_page_reporting=on", f"size=256M,backend={backing}") as vm:
         kept = vm.run(KEEP)
-        vm.run(FILL.format(120))
+        vm.run(FILL.format(80))
         full = memory()[kind]
-        assert full - before > 136 * MIB
+        assert full - before > 120 * MIB
         vm.run("rm /tmp/fill")
-        wait_for(lambda: full - memory()[kind] > 100 * MIB)
+        wait_for(lambda: full - memory()[kind] > 64 * MIB)
         print(f"{backing}: {(full - before) >> 20} MiB, then {(memory()[kind] - before) >> 20}")
         assert vm.balloon().actual == 0
         assert vm.run("md5sum /tmp/keep") == kept.splitlines()[-1] + "\n"
-        assert vm.run(FILL.format(120) + "; tr -d '\\0' </tmp/fill | wc -c") == "0\n"
+        assert vm.run(FILL.format(80) + "; tr -d '\\0' </tmp/fill | wc -c") == "0\n"
 
 
 @pytest.mark.parametrize("poison", ("init_on_free=1", "page_poison=1"))
@@ -111,7 +113,7 @@ def test_reported_pages_keep_what_the_guest_counts_on(tmp_path, poison):
         poisoned = "poison" in poison and "1" in vm.run("dmesg | grep -c 'mem auto-init.*heap free:on'")
         kept = vm.run(KEEP)
         for _ in range(3):
-            vm.run(FILL.format(120) + "; rm /tmp/fill")
+            vm.run(FILL.format(80) + "; rm /tmp/fill")
             time.sleep(3)
         assert vm.run("md5sum /tmp/keep") == kept.splitlines()[-1] + "\n"
         assert vm.run("dmesg | grep -c -i -e corrupt -e 'bad page'") == "0\n"
@@ -147,7 +149,7 @@ def test_huge_pages_go_back_when_they_are_whole(tmp_path):
         pytest.skip("no huge pages are reserved on this host")
     with start(tmp_path, None, "size=256M,hugetlb=2M") as vm:
         kept = vm.run(KEEP)
-        vm.run(FILL.format(120) + "; rm /tmp/fill")
+        vm.run(FILL.format(80) + "; rm /tmp/fill")
         full = free()
         vm.set_balloon(128 * MIB)
         balloon_reaches(vm, 128 * MIB)
@@ -158,7 +160,7 @@ def test_huge_pages_go_back_when_they_are_whole(tmp_path):
         assert vm.run("md5sum /tmp/keep") == kept.splitlines()[-1] + "\n"
         vm.set_balloon(0)
         balloon_reaches(vm, 0)
-        assert vm.run(FILL.format(120) + "; tr -d '\\0' </tmp/fill | wc -c") == "0\n"
+        assert vm.run(FILL.format(80) + "; tr -d '\\0' </tmp/fill | wc -c") == "0\n"
         assert vm.run("md5sum /tmp/keep") == kept.splitlines()[-1] + "\n"
 
 
