@@ -212,8 +212,9 @@ ALIOTH_PUBLIC struct alioth_error *alioth_vm_get_balloon(
 	struct alioth_vm *vm, unsigned int wait_ms, struct alioth_balloon *ret_balloon);
 /*
  * Asks the guest which memory it has no use for at the moment, and waits at most wait_ms for its
- * answer, in bytes. The guest keeps that memory. ENODEV without a balloon, ENOTCONN while it has no
- * driver that can, ETIMEDOUT.
+ * answer, in bytes. The guest keeps that memory, and has it to itself again a moment later: asked
+ * at once once more it may tell less. ENODEV without a balloon, ENOTCONN while it has no driver
+ * that can, ETIMEDOUT.
  */
 ALIOTH_PUBLIC struct alioth_error *alioth_vm_hint_balloon(
 	struct alioth_vm *vm, unsigned int wait_ms, uint64_t *ret_bytes);

@@ -78,7 +78,9 @@ class LibVM:
     def run(self, command):
         """One line in the guest's shell; what it printed."""
         self.console.sendall(f"{command}; echo done:$?:\n".encode())
-        return self.expect(r"(?s)done:\$\?:\r?\n(.*?)done:(\d+):\r?\n").group(1).decode(errors="replace").replace("\r", "")
+        output = self.expect(r"(?s)done:\$\?:\r?\n(.*?)done:\d+:\r?\n").group(1)
+        self.expect("# ")
+        return output.decode(errors="replace").replace("\r", "")
 
     def set_balloon(self, size):
         self.check(self.lib.alioth_vm_set_balloon(self.vm, ctypes.c_uint64(size)))
