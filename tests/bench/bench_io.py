@@ -7,8 +7,8 @@ counters before and after. Disk: null_blk with memory, which answers at once, so
 
 All monitors run at the same time, and are idle but for the one that is measured. Each measurement is made with the kernel's tracing
 first, for what can only be counted so and to warm up; then in rounds, one monitor after the other, so that what else the host does
-meets all of them. The ratios are medians of the rounds' ratios. Figures an operation (a request of the disk, a packet or a 64 KiB piece
-of a stream, a transaction):
+meets all of them. The ratios are medians of the rounds' ratios, and in brackets those of the best rounds. Figures an
+operation (a request of the disk, a packet or a 64 KiB piece of a stream, a transaction):
   io us     processor time of the monitor's threads that are no vCPUs, those of the kernel for it (vhost, io_uring) too; schedstat
   vcpu us   processor time of the vCPU threads outside of the guest: their run time less guest_time
   irq       interrupts of the device in the guest (/proc/interrupts)
@@ -370,14 +370,16 @@ def number(value, digits=1):
     return "-" if value is None else f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def ratio(runs, base, key):
-    return number(median(a[key] / b[key] for a, b in zip(runs, base)), 2)
+def ratio(runs, base, key, best):
+    """The median of the rounds' ratios, and of the best rounds: what else the host does makes none better."""
+    return f"{number(median(a[key] / b[key] for a, b in zip(runs, base)), 2)} " \
+           f"({number(best(r[key] for r in runs) / best(r[key] for r in base), 2)})"
 
 
 def report_row(name, monitor, runs, base):
     m = {key: median(r.get(key) for r in runs)
          for key in ("rate", "p50", "p99", "cpu us", "io us", "vcpu us", "irq", "notify", "sys", "exits")}
-    ratios = (ratio(runs, base, "rate"), ratio(runs, base, "cpu us")) if base else ("", "")
+    ratios = (ratio(runs, base, "rate", max), ratio(runs, base, "cpu us", min)) if base else ("", "")
     print(f"| {name} | {monitor} | {len(runs)} | {number(m['rate'] * runs[0]['scale'], 0)} {runs[0]['unit']} | {ratios[0]} | "
           f"{number(m['p50'], 0)}, {number(m['p99'], 0)} | {number(m['cpu us'])} ({number(m['io us'])} + {number(m['vcpu us'])}) | "
           f"{ratios[1]} | {number(m['irq'], 2)} | {number(m['notify'], 2)} | {number(m['sys'], 2)} | {number(m['exits'], 2)} |")
