@@ -75,6 +75,7 @@ struct block_ops {
 	void (*start)(struct block_dev *dev, struct loop *loop);
 	void (*submit)(struct block_dev *dev, struct block_request *r);
 	void (*kick)(struct block_dev *dev);
+	bool (*has_done)(const struct block_dev *dev); /* optional */
 	void (*quiesce)(struct block_dev *dev);
 	struct err *(*resize)(struct block_dev *dev, uint64_t size);
 	void (*stop)(struct block_dev *dev);
@@ -104,6 +105,12 @@ static inline void block_submit(struct block_dev *dev, struct block_request *r)
 static inline void block_kick(struct block_dev *dev)
 {
 	dev->ops->kick(dev);
+}
+
+/* A cheap look: is the storage done with something that the next kick tells? */
+static inline bool block_has_done(const struct block_dev *dev)
+{
+	return dev->ops->has_done && dev->ops->has_done(dev);
 }
 
 /* Waits for the requests that were begun, and begins no other until block_kick(): no buffer is

@@ -73,6 +73,7 @@ static void faulty_free(struct block_dev *dev)
 static const struct block_ops faulty_ops = {.start = block_layer_start,
 	.submit = faulty_submit,
 	.kick = faulty_kick,
+	.has_done = block_layer_has_done,
 	.quiesce = block_layer_quiesce,
 	.resize = block_layer_resize,
 	.stop = faulty_stop,

@@ -45,6 +45,11 @@ void block_layer_kick(struct block_dev *dev)
 	block_kick(layer_of(dev)->below);
 }
 
+bool block_layer_has_done(const struct block_dev *dev)
+{
+	return block_has_done(container_of_const(dev, struct block_layer, base)->below);
+}
+
 void block_layer_quiesce(struct block_dev *dev)
 {
 	block_quiesce(layer_of(dev)->below);

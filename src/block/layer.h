@@ -20,6 +20,7 @@ void block_layer_init(
 void block_layer_start(struct block_dev *dev, struct loop *loop);
 void block_layer_submit(struct block_dev *dev, struct block_request *r);
 void block_layer_kick(struct block_dev *dev);
+bool block_layer_has_done(const struct block_dev *dev);
 void block_layer_quiesce(struct block_dev *dev);
 struct err *must_check block_layer_resize(struct block_dev *dev, uint64_t size);
 void block_layer_stop(struct block_dev *dev);

@@ -53,6 +53,7 @@ static void readonly_free(struct block_dev *dev)
 static const struct block_ops readonly_ops = {.start = block_layer_start,
 	.submit = readonly_submit,
 	.kick = readonly_kick,
+	.has_done = block_layer_has_done,
 	.quiesce = block_layer_quiesce,
 	.resize = block_layer_resize,
 	.stop = readonly_stop,

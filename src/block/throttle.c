@@ -91,6 +91,7 @@ static void throttle_free(struct block_dev *dev)
 static const struct block_ops throttle_ops = {.start = throttle_start,
 	.submit = throttle_submit,
 	.kick = throttle_kick,
+	.has_done = block_layer_has_done,
 	.quiesce = throttle_quiesce,
 	.resize = block_layer_resize,
 	.stop = throttle_stop,

@@ -204,6 +204,13 @@ static void uring_kick(struct block_dev *dev)
 	block_batch(dev);
 }
 
+static bool uring_has_done(const struct block_dev *dev)
+{
+	const struct block_uring *u = container_of_const(dev, struct block_uring, base);
+
+	return u->in_flight && io_uring_cq_ready(&u->ring);
+}
+
 static void uring_on_ready(struct loop_fd *source, uint32_t events)
 {
 	uring_kick(&container_of(source, struct block_uring, source)->base);
@@ -309,6 +316,7 @@ static void uring_free(struct block_dev *dev)
 static const struct block_ops uring_ops = {.start = uring_start,
 	.submit = uring_submit,
 	.kick = uring_kick,
+	.has_done = uring_has_done,
 	.quiesce = uring_quiesce,
 	.resize = uring_resize,
 	.stop = uring_stop,

@@ -44,24 +44,18 @@ static struct virtio_blk *blk_of(struct virtio_dev *dev)
 
 /* ---- Queues; [loop] ---- */
 
-static void blk_batch(struct block_user *user)
+static void blk_publish(struct virtio_blk *blk)
 {
-	struct virtio_blk *blk = container_of(user, struct virtio_blk, user);
-
 	for (; blk->dirty; blk->dirty &= blk->dirty - 1)
 		virtio_dev_publish(&blk->dev, (unsigned int)__builtin_ctzll(blk->dirty));
-	if (!blk_has_room(blk))
-		return;
-	for (; blk->waiting; blk->waiting &= blk->waiting - 1)
-		blk->dev.transport->again(
-			blk->dev.transport, (unsigned int)__builtin_ctzll(blk->waiting));
+	blk->n_dirty = 0;
 }
 
 /* 0: the queue is empty; 1: there may be more, but it is somebody else's turn; 2: there is no room;
  * -EINVAL: broken. */
-static int blk_take(struct virtio_blk *blk, unsigned int q)
+static int blk_take(struct virtio_blk *blk, unsigned int q, unsigned int *left)
 {
-	for (unsigned int i = 0; i < VIRTQ_SIZE_MAX && !atomic_load(&blk->dev.yield); i++) {
+	for (; *left && !atomic_load(&blk->dev.yield); --*left) {
 		int ret;
 
 		if (!blk_has_room(blk)) {
@@ -76,23 +70,131 @@ static int blk_take(struct virtio_blk *blk, unsigned int q)
 	return 1;
 }
 
-static void blk_notify(struct virtio_dev *dev, unsigned int q)
+/* Takes what is in the queue, and has it begun; as blk_take(). */
+static int blk_work(struct virtio_blk *blk, unsigned int q, unsigned int *left)
 {
-	struct virtio_blk *blk = blk_of(dev);
-	struct virtq *queue = &dev->queues[q];
+	uint64_t start = loop_now_ns();
 	int ret;
 
-	if (queue->broken)
-		return;
+	if (!(blk->quiet & 1ull << q))
+		virtq_disable_notify(&blk->dev.queues[q]);
+	blk->quiet |= 1ull << q;
+	ret = blk_take(blk, q, left);
+	block_kick(blk->block);
+	virtio_poll_worked(&blk->poll, loop_now_ns() - start);
+	return ret;
+}
+
+/* A queue that has something. */
+static bool blk_find(const struct virtio_blk *blk, unsigned int *q)
+{
+	for (unsigned int i = 0; i < blk->dev.n_queues; i++) {
+		if (virtq_has_chain(&blk->dev.queues[i])) {
+			*q = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Publishes what is done, unless it is worth waiting for more. */
+static bool blk_holds(struct virtio_blk *blk)
+{
+	if (blk->n_dirty && virtio_poll_holds(&blk->poll, blk->n_dirty))
+		return true;
+	blk_publish(blk);
+	return false;
+}
+
+/* While we look at the rings, no queue that is in use need notify. */
+static void blk_quieten(struct virtio_blk *blk)
+{
+	for (uint64_t busy = blk->dirty & ~blk->quiet; busy; busy &= busy - 1)
+		virtq_withdraw_notify(&blk->dev.queues[__builtin_ctzll(busy)]);
+	blk->quiet |= blk->dirty;
+}
+
+/* Looks at the rings, the driver's and the host's, until there is a queue to serve, or it is not
+ * worth it any more. */
+static bool blk_poll(struct virtio_blk *blk, unsigned int *q)
+{
+	uint64_t window = atomic_load(&blk->dev.yield) ? 0 : virtio_poll_window(&blk->poll);
+	uint64_t end = window ? loop_now_ns() + window : 0;
+	bool found = false;
+
+	if (!window)
+		return false;
+	blk_quieten(blk);
+	blk_holds(blk);
 	do {
-		virtq_disable_notify(queue);
-		ret = blk_take(blk, q);
-		block_kick(blk->block);
-	} while (!ret && virtq_enable_notify(queue));
+		if (block_has_done(blk->block)) {
+			block_kick(blk->block);
+			blk_holds(blk);
+		}
+		found = blk_find(blk, q);
+	} while (!found && !atomic_load(&blk->dev.yield) && loop_now_ns() < end);
+	virtio_poll_ended(&blk->poll, found);
+	if (!found && blk->n_dirty)
+		virtio_poll_kept_waiting(&blk->poll, blk->n_dirty);
+	return found;
+}
+
+/* Asks for notifications again, and publishes; true if there is a queue, *q, that has something. */
+static bool blk_ask(struct virtio_blk *blk, unsigned int *q)
+{
+	blk_publish(blk);
+	for (; blk->quiet; blk->quiet &= blk->quiet - 1) {
+		*q = (unsigned int)__builtin_ctzll(blk->quiet);
+		if (virtq_enable_notify(&blk->dev.queues[*q]))
+			return true;
+	}
+	return false;
+}
+
+/* A turn: queue q, if it has notified, and whatever comes while it is worth looking. */
+static void blk_turn(struct virtio_blk *blk, unsigned int q, bool notified)
+{
+	struct virtio_dev *dev = &blk->dev;
+	unsigned int left = VIRTQ_SIZE_MAX;
+	int ret = 0;
+
+	blk->in_turn = true;
+	if (notified)
+		ret = blk_work(blk, q, &left);
+	while (!ret && (blk_poll(blk, &q) || blk_ask(blk, &q)))
+		ret = blk_work(blk, q, &left);
+	blk->in_turn = false;
 	if (ret == 1)
 		dev->transport->again(dev->transport, q);
 	else if (ret < 0)
 		virtio_dev_broken(dev, q);
+	/* The turn has ended early: the others are asked now. */
+	if (ret)
+		blk->quiet &= ~(1ull << q);
+	while (blk_ask(blk, &q)) {
+		blk->quiet &= ~(1ull << q);
+		dev->transport->again(dev->transport, q);
+	}
+}
+
+static void blk_notify(struct virtio_dev *dev, unsigned int q)
+{
+	if (!dev->queues[q].broken)
+		blk_turn(blk_of(dev), q, true);
+}
+
+/* Requests are done that nobody waited for in a turn. */
+static void blk_batch(struct block_user *user)
+{
+	struct virtio_blk *blk = container_of(user, struct virtio_blk, user);
+
+	if (blk->waiting && blk_has_room(blk)) {
+		for (; blk->waiting; blk->waiting &= blk->waiting - 1)
+			blk->dev.transport->again(
+				blk->dev.transport, (unsigned int)__builtin_ctzll(blk->waiting));
+	}
+	if (!blk->in_turn && blk->dirty)
+		blk_turn(blk, 0, false);
 }
 
 /* ---- Life ---- */

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "virtio/dev/blk.h"
+#include "virtio/poll.h"
 
 #define BLK_SECTOR           512u
 #define BLK_HEADER           16u
@@ -86,9 +87,13 @@ struct virtio_blk {
 	struct blk_slot *free; /* of those that were used before */
 	unsigned int n_fresh;  /* slots that were used */
 	struct iovec *wide[BLK_WIDE];
-	uint32_t wide_busy; /* bits */
-	uint64_t dirty;     /* queues with completions that are not published; bits */
-	uint64_t waiting;   /* queues with requests that found no room */
+	uint32_t wide_busy;   /* bits */
+	uint64_t dirty;       /* queues with completions that are not published; bits */
+	unsigned int n_dirty; /* those completions */
+	bool in_turn;         /* who has the turn publishes */
+	struct virtio_poll poll;
+	uint64_t quiet;   /* queues that need not notify; bits */
+	uint64_t waiting; /* queues with requests that found no room */
 };
 
 /* blk_request.c; [loop] */

@@ -48,7 +48,10 @@ void blk_forget(struct virtio_blk *blk)
 	blk->n_fresh = 0;
 	blk->wide_busy = 0;
 	blk->dirty = 0;
+	blk->n_dirty = 0;
+	blk->quiet = 0;
 	blk->waiting = 0;
+	blk->poll = (struct virtio_poll){0};
 }
 
 /* The slot's own list of n pieces, or one of the wide ones, which are made when first needed. */
@@ -79,6 +82,7 @@ static void blk_complete(
 	virtq_push(&blk->dev.queues[slot->q], slot->head,
 		written == slot->status_at ? written + 1 : written);
 	blk->dirty |= 1ull << slot->q;
+	blk->n_dirty++;
 	blk_slot_put(blk, slot);
 }
 

@@ -117,6 +117,13 @@ int virtq_pop(struct virtq *q, struct virtq_chain *chain)
 	return ret;
 }
 
+bool virtq_has_chain(const struct virtq *q)
+{
+	if (q->broken || q->stopped)
+		return false;
+	return q->packed ? virtq_packed_has_chain(q) : virtq_split_has_chain(q);
+}
+
 /* ---- Giving back ---- */
 
 /* Writes the used element of a slot, and frees it. */
@@ -171,6 +178,16 @@ void virtq_disable_notify(struct virtq *q)
 		virtq_packed_disable_notify(q);
 	else
 		virtq_split_disable_notify(q);
+}
+
+void virtq_withdraw_notify(struct virtq *q)
+{
+	if (q->broken || q->stopped)
+		return;
+	if (q->packed)
+		virtq_packed_disable_notify(q);
+	else
+		virtq_split_withdraw_notify(q);
 }
 
 bool virtq_enable_notify(struct virtq *q)

@@ -79,6 +79,8 @@ void virtq_stop(struct virtq *q);
 
 /* 1: a chain; 0: nothing there; -EINVAL: the driver broke the queue. */
 int must_check virtq_pop(struct virtq *q, struct virtq_chain *chain);
+/* Is there a chain, as far as a look without consequences tells? */
+bool virtq_has_chain(const struct virtq *q);
 /* Gives the chain of slot `head` back, with the number of bytes written to it from its start. */
 void virtq_push(struct virtq *q, uint16_t head, uint32_t written);
 /* Shows what was pushed; true if the driver is to be interrupted. */
@@ -86,5 +88,7 @@ bool must_check virtq_publish(struct virtq *q);
 
 /* While the device works on the queue the driver need not notify. */
 void virtq_disable_notify(struct virtq *q);
+/* The same for a driver that was told that it must, and has not yet. */
+void virtq_withdraw_notify(struct virtq *q);
 /* From now on it must; true if something came meanwhile: look again. */
 bool must_check virtq_enable_notify(struct virtq *q);

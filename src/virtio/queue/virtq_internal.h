@@ -41,13 +41,16 @@ static inline bool virtq_passed(uint16_t event, uint16_t now, uint16_t old)
 int must_check virtq_split_init(struct virtq *q, const struct virtq_layout *layout);
 /* 1: a chain begins at *ret_at; 0: none; -EINVAL. */
 int must_check virtq_split_peek(const struct virtq *q, uint16_t *ret_at);
+bool virtq_split_has_chain(const struct virtq *q);
 void virtq_split_use(struct virtq *q, uint16_t id, uint32_t written);
 bool must_check virtq_split_publish(struct virtq *q);
 void virtq_split_disable_notify(struct virtq *q);
+void virtq_split_withdraw_notify(struct virtq *q);
 bool must_check virtq_split_enable_notify(struct virtq *q);
 
 int must_check virtq_packed_init(struct virtq *q, const struct virtq_layout *layout);
 int must_check virtq_packed_peek(const struct virtq *q, uint16_t *ret_at);
+bool virtq_packed_has_chain(const struct virtq *q);
 /* The position n descriptors (at most the ring's size) further. */
 uint16_t virtq_packed_advance(const struct virtq *q, uint16_t position, uint16_t n);
 void virtq_packed_use(struct virtq *q, uint16_t id, uint16_t n, uint32_t written);

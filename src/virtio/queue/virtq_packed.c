@@ -84,6 +84,12 @@ int virtq_packed_peek(const struct virtq *q, uint16_t *ret_at)
 	return 1;
 }
 
+/* Relaxed: virtq_packed_peek() has the acquire. */
+bool virtq_packed_has_chain(const struct virtq *q)
+{
+	return virtq_packed_is_available(q, memory_order_relaxed);
+}
+
 void virtq_packed_use(struct virtq *q, uint16_t id, uint16_t n, uint32_t written)
 {
 	unsigned int flags = q->next_used & POSITION_WRAP ? DESC_F_AVAIL | DESC_F_USED : 0;
@@ -150,5 +156,5 @@ bool virtq_packed_enable_notify(struct virtq *q)
 	/* The wish before the look at the ring; the driver stores the flags of a descriptor, then
 	 * loads the wish (2.8.21.3.1). */
 	ram_barrier();
-	return virtq_packed_is_available(q, memory_order_relaxed);
+	return virtq_packed_has_chain(q);
 }

@@ -56,6 +56,12 @@ int virtq_split_peek(const struct virtq *q, uint16_t *ret_at)
 	return 1;
 }
 
+/* Relaxed: virtq_split_peek() has the acquire. */
+bool virtq_split_has_chain(const struct virtq *q)
+{
+	return ram_window_load16(&q->driver, RING_IDX, memory_order_relaxed) != q->next_avail;
+}
+
 void virtq_split_use(struct virtq *q, uint16_t id, uint32_t written)
 {
 	uint64_t at = RING_START + (uint64_t)USED_ELEM * (q->next_used & (q->size - 1u));
@@ -88,6 +94,16 @@ void virtq_split_disable_notify(struct virtq *q)
 	ram_window_store16(&q->device, RING_FLAGS, USED_F_NO_NOTIFY, memory_order_relaxed);
 }
 
+void virtq_split_withdraw_notify(struct virtq *q)
+{
+	/* An event that the driver has passed: 65535 entries from now. */
+	if (q->event_idx)
+		ram_window_store16(&q->device, virtq_avail_event(q), (uint16_t)(q->next_avail - 1),
+			memory_order_relaxed);
+	else
+		virtq_split_disable_notify(q);
+}
+
 bool virtq_split_enable_notify(struct virtq *q)
 {
 	if (q->event_idx)
@@ -98,5 +114,5 @@ bool virtq_split_enable_notify(struct virtq *q)
 	/* The wish before the look at idx; the driver stores idx, then loads the wish (2.7.13.4).
 	 */
 	ram_barrier();
-	return ram_window_load16(&q->driver, RING_IDX, memory_order_relaxed) != q->next_avail;
+	return virtq_split_has_chain(q);
 }

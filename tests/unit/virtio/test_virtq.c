@@ -407,6 +407,15 @@ static void test_event_index_names_the_request_that_interrupts(void **state)
 	assert_false(virtq_enable_notify(&d.q));
 	assert_int_equal(get16(&d, avail_event), 10);
 	assert_int_equal(get16(&d, USED), 0);
+
+	/* 2.7.10: the driver notifies when it passes the event, so not with its next requests. */
+	virtq_withdraw_notify(&d.q);
+	assert_int_equal(get16(&d, avail_event), 9);
+	assert_false(virtq_has_chain(&d.q));
+	offer(&d, 0);
+	assert_true(virtq_has_chain(&d.q));
+	assert_true(virtq_enable_notify(&d.q));
+	assert_int_equal(get16(&d, avail_event), 10);
 	end(&d);
 }
 
