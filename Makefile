@@ -8,7 +8,7 @@
 #   make check          static checks: format, layers, headers, clang-tidy, cppcheck, shell scripts
 #   make release        build/release/alioth: static, stripped
 #   make fuzz           each fuzzer for FUZZ_SECONDS (60)
-#   make proof          bounded model checking of the virtqueues with CBMC
+#   make proof          bounded model checking of queues, memory ranges and rate limits with CBMC
 #   make coverage       line coverage of the unit and integration tests
 #   make bench-boot     start-up against QEMU, in the lab where needed
 #   make bench-io       disks and network cards against QEMU, in the lab where needed

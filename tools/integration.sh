@@ -16,6 +16,8 @@ for name in debian12-cloud debian12-generic debian13-cloud debian13-generic; do
 	cp -uL "$kernel/boot/vmlinuz" "$ALIOTH_DATA/$name.bzImage"
 	[ -e "$ALIOTH_DATA/$name.vmlinux" ] ||
 		tools/lab/extract_vmlinux.py "$ALIOTH_DATA/$name.bzImage" "$ALIOTH_DATA/$name.vmlinux"
+	tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-$name" "$kernel" virtio_pci virtio_blk virtio_net virtio-rng
+	tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-$name" "$ALIOTH_DATA/initramfs-$name" ethtool
 done
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch.sh debian12-cloud)" \
