@@ -110,14 +110,13 @@ def test_freed_memory_is_reported(tmp_path, backing):
 def test_reported_pages_keep_what_the_guest_counts_on(tmp_path, poison):
     """With zeros in free pages they go; with another value (where the kernel has it) they stay."""
     with start(tmp_path, "free_page_reporting=on", cmdline=f"console=ttyS0 quiet {poison}") as vm:
-        poisoned = "poison" in poison and "1" in vm.run("dmesg | grep -c 'mem auto-init.*heap free:on'")
         kept = vm.run(KEEP)
         for _ in range(3):
             vm.run(FILL.format(80) + "; rm /tmp/fill")
             time.sleep(3)
         assert vm.run("md5sum /tmp/keep") == kept.splitlines()[-1] + "\n"
         assert vm.run("dmesg | grep -c -i -e corrupt -e 'bad page'") == "0\n"
-        print(f"{poison}: {vm.balloon().returned >> 20} MiB, poisoned: {poisoned}")
+        print(f"{poison}: {vm.balloon().returned >> 20} MiB")
         if poison == "init_on_free=1":
             assert vm.balloon().returned > 0
 
