@@ -114,7 +114,7 @@ static struct err *config_resolve(const struct config_parse *parse, struct confi
  * is left. */
 static struct config_span config_cut(struct config_span *rest, char separator)
 {
-	const char *end = memchr(rest->p, separator, rest->len);
+	const char *end = rest->len ? memchr(rest->p, separator, rest->len) : NULL;
 	struct config_span token = *rest;
 
 	if (end) {
