@@ -128,8 +128,10 @@ enum alioth_end_cause {
 	ALIOTH_END_TRIPLE_FAULT,  /* a vCPU shut down; never taken for a reset */
 	ALIOTH_END_ERROR, /* the monitor or the hypervisor cannot go on; see the VM's log and error
 			   */
-	ALIOTH_END_STOPPED, /* alioth_vm_stop(), or the time after a power button ran out */
-	ALIOTH_END_CONSOLE, /* the user left by the console's escape key */
+	ALIOTH_END_STOPPED,  /* alioth_vm_stop(), or the time after a power button ran out */
+	ALIOTH_END_CONSOLE,  /* the user left by the console's escape key */
+	ALIOTH_END_WATCHDOG, /* the guest's watchdog expired, and its action is poweroff; since
+				version 2 */
 };
 
 /*

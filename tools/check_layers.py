@@ -20,7 +20,7 @@ LAYERS = {
     "tables": "base",
     "check": "base sys hv",
     "device": "base sys event mem",
-    "pci": "base device mem hv",
+    "pci": "base event device mem hv",
     "virtio": "base device pci block net fuse event mem hv",
     "loader": "base mem arch tables hv",
     "board": "base sys config event mem hv hv/kvm arch block tables device pci virtio loader net",

@@ -16,6 +16,7 @@ static const char *const cli_status_texts[CLI_STATUS_COUNT] = {
 	[CLI_RESET] = "the guest asked for a reset, and --no-reboot was given",
 	[CLI_STOPPED] = "ended by a second signal, or by the power button's time-out",
 	[CLI_CONSOLE] = "the user left with Ctrl-A X",
+	[CLI_WATCHDOG] = "the guest's watchdog expired (--watchdog action=poweroff)",
 };
 
 const char *cli_status_text(enum cli_status status)
@@ -33,6 +34,7 @@ enum cli_status cli_status_of_end(enum alioth_end_cause end)
 		[ALIOTH_END_ERROR] = CLI_ERROR,
 		[ALIOTH_END_STOPPED] = CLI_STOPPED,
 		[ALIOTH_END_CONSOLE] = CLI_CONSOLE,
+		[ALIOTH_END_WATCHDOG] = CLI_WATCHDOG,
 	};
 
 	return (size_t)end < ARRAY_SIZE(statuses) ? statuses[end] : CLI_ERROR;

@@ -16,6 +16,7 @@ enum cli_status {
 	CLI_RESET = 6,        /* the guest asked for a reset, with --no-reboot */
 	CLI_STOPPED = 7,      /* signals or the power button's time-out ended it */
 	CLI_CONSOLE = 8,      /* the user left with Ctrl-A X */
+	CLI_WATCHDOG = 9,     /* the guest's watchdog expired */
 	CLI_STATUS_COUNT
 };
 

@@ -150,6 +150,13 @@ struct credential_config {
 	char *value;
 };
 
+enum watchdog_action { WATCHDOG_RESET, WATCHDOG_POWEROFF, WATCHDOG_PAUSE, WATCHDOG_NONE };
+
+struct watchdog_config {
+	bool given;
+	enum watchdog_action action;
+};
+
 enum kernel_unpack { KERNEL_UNPACK_HOST, KERNEL_UNPACK_GUEST };
 
 struct vm_config {
@@ -179,6 +186,7 @@ struct vm_config {
 	size_t n_credential;
 	char **oem_string;
 	size_t n_oem_string;
+	struct watchdog_config watchdog;
 	bool no_reboot;
 	uint32_t power_button_timeout; /* seconds; 0: none */
 	enum kernel_unpack kernel_unpack;

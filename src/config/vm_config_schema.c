@@ -484,6 +484,19 @@ static const struct config_struct balloon_schema = {(const struct config_field[]
 	END,
 }};
 
+static const struct config_choice watchdog_actions[] = {
+	{"reset", NULL}, {"poweroff", NULL}, {"pause", NULL}, {"none", NULL}, {NULL, NULL}};
+
+static const struct config_struct watchdog_schema = {(const struct config_field[]){
+	{.name = "action",
+		FIELD(struct watchdog_config, action),
+		.kind = CONFIG_ENUM,
+		.choices = watchdog_actions,
+		.def = "reset",
+		.help = "what happens when the guest does not restart it in time: the machine resets, ends, or stands still; none: a log line"},
+	END,
+}};
+
 static const struct config_struct firmware_schema = {(const struct config_field[]){
 	{.name = "path",
 		FIELD(struct firmware_config, path),
@@ -698,6 +711,13 @@ const struct config_struct vm_config_schema = {(const struct config_field[]){
 		.item_size = sizeof(char *),
 		.meta = "text",
 		.help = "OEM string of SMBIOS (type 11)"},
+	{.name = "watchdog",
+		FIELD(struct vm_config, watchdog),
+		.given_offset = offsetof(struct vm_config, watchdog.given),
+		.kind = CONFIG_STRUCT,
+		.fields = &watchdog_schema,
+		.meta = "spec",
+		.help = "watchdog timer (i6300esb): notices that the guest hangs"},
 	{.name = "no-reboot",
 		FIELD(struct vm_config, no_reboot),
 		.kind = CONFIG_BOOL,

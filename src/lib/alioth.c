@@ -31,7 +31,7 @@ struct alioth_vm {
 _Static_assert((int)ALIOTH_LOG_ERROR == (int)LOG_ERROR && (int)ALIOTH_LOG_TRACE == (int)LOG_TRACE,
 	"log levels are handed through");
 _Static_assert((int)ALIOTH_END_POWER_OFF == (int)VM_END_POWER_OFF &&
-		       (int)ALIOTH_END_CONSOLE == (int)VM_END_CONSOLE,
+		       (int)ALIOTH_END_WATCHDOG == (int)VM_END_WATCHDOG,
 	"causes are handed through");
 
 static struct alioth_error *error_out(struct err *err)

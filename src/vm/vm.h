@@ -31,6 +31,7 @@ enum vm_end {
 	VM_END_ERROR,
 	VM_END_STOPPED,
 	VM_END_CONSOLE,
+	VM_END_WATCHDOG,
 	VM_END_NONE, /* it has not ended */
 };
 

@@ -64,6 +64,12 @@ static void vm_on_machine_event(
 	case MACHINE_PANIC:
 		vm_request_end(vm, VM_END_PANIC, NULL);
 		break;
+	case MACHINE_EXPIRED:
+		vm_request_end(vm, VM_END_WATCHDOG, NULL);
+		break;
+	case MACHINE_PAUSE:
+		loop_post(vm->loop, &vm->requests[VM_REQUEST_PAUSE]);
+		break;
 	case MACHINE_CRASH_LOADED:
 		break;
 	}
@@ -210,6 +216,11 @@ struct err *vm_do_pause(struct vm *vm)
 	return NULL;
 }
 
+static void vm_serve_pause(struct loop_msg *msg)
+{
+	err_free(vm_do_pause(container_of(msg, struct vm, requests[VM_REQUEST_PAUSE])));
+}
+
 struct err *vm_do_resume(struct vm *vm)
 {
 	if (vm->state == VM_ENDED)
@@ -252,5 +263,6 @@ void vm_control_init(struct vm *vm)
 	vm->vcpus_events.triple_fault = vm_on_triple_fault;
 	vm->requests[VM_REQUEST_RESET].run = vm_serve_reset;
 	vm->requests[VM_REQUEST_END].run = vm_serve_end;
+	vm->requests[VM_REQUEST_PAUSE].run = vm_serve_pause;
 	vm->button_timer.fired = vm_on_button_timeout;
 }

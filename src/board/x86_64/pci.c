@@ -13,6 +13,7 @@
 #include "net/mac.h"
 #include "net/passt.h"
 #include "net/tap.h"
+#include "pci/i6300esb.h"
 #include "pci/piix4.h"
 #include "pci/pvpanic.h"
 #include "virtio/dev/balloon.h"
@@ -87,6 +88,27 @@ static void board_choose_rings(struct virtio_dev *dev, bool packed)
 {
 	if (!packed)
 		dev->excluded |= VIRTIO_F_RING_PACKED;
+}
+
+static struct err *board_add_watchdog(struct board *board)
+{
+	static const enum machine_event actions[] = {
+		[WATCHDOG_RESET] = MACHINE_RESET,
+		[WATCHDOG_POWEROFF] = MACHINE_EXPIRED,
+		[WATCHDOG_PAUSE] = MACHINE_PAUSE,
+		[WATCHDOG_NONE] = MACHINE_RESET, /* not reported */
+	};
+	enum watchdog_action action = board->config->watchdog.action;
+	const struct i6300esb_options options = {
+		.loop = board->env.loop,
+		.events = board->env.events,
+		.action = actions[action],
+		.silent = action == WATCHDOG_NONE,
+	};
+	struct pci_dev *dev;
+	struct err *err = i6300esb_create(&options, &dev);
+
+	return err ? err : board_add_pci(board, dev);
 }
 
 static struct err *board_add_entropy(struct board *board)
@@ -342,5 +364,7 @@ struct err *board_create_pci(struct board *board)
 		err = board_add_balloon(board);
 	if (!err)
 		err = board_add_console(board);
+	if (!err && board->config->watchdog.given)
+		err = board_add_watchdog(board);
 	return err ? err : pci_segment_place(board->pci);
 }

@@ -101,6 +101,7 @@ static void test_each_end_has_its_status(void **state)
 	assert_int_equal(cli_status_of_end(ALIOTH_END_RESET), 6);
 	assert_int_equal(cli_status_of_end(ALIOTH_END_STOPPED), 7);
 	assert_int_equal(cli_status_of_end(ALIOTH_END_CONSOLE), 8);
+	assert_int_equal(cli_status_of_end(ALIOTH_END_WATCHDOG), 9);
 	/* A cause that a later library adds. */
 	assert_int_equal(cli_status_of_end((enum alioth_end_cause)99), 3);
 }

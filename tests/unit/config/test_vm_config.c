@@ -88,6 +88,7 @@ static void test_defaults(void **state)
 	assert_int_equal(f->config.n_console, 0);
 	assert_int_equal(vm_config_serial(&f->config).kind, CONSOLE_CONFIG_STDIO);
 	assert_int_equal(f->config.n_blk, 0);
+	assert_false(f->config.watchdog.given);
 	assert_int_equal(f->config.power_button_timeout, 60);
 	assert_int_equal(f->config.kernel_unpack, KERNEL_UNPACK_HOST);
 	assert_false(f->config.no_reboot);
@@ -159,6 +160,7 @@ static void test_everything(void **state)
 	set(f, "net", "passt");
 	set(f, "net", "passt,tcp=2222:22,udp=53,args=-4 --no-ndp,path=/opt/passt,mtu=1400");
 	set(f, "net", "passt,socket=/run/passt.socket,reconnect=off,mac=52:54:00:12:34:57");
+	set(f, "watchdog", "action=poweroff");
 	set(f, "no-reboot", NULL);
 	set(f, "power-button-timeout", "0");
 	set(f, "kernel-unpack", "guest");
@@ -191,6 +193,8 @@ static void test_everything(void **state)
 	assert_false(f->config.blk[0].packed || f->config.net[0].packed);
 	assert_true(f->config.blk[1].packed && f->config.net[1].packed);
 	assert_string_equal(f->config.blk[2].path, "c.img");
+	assert_true(f->config.watchdog.given);
+	assert_int_equal(f->config.watchdog.action, WATCHDOG_POWEROFF);
 	assert_int_equal(f->config.n_pmem, 3);
 	assert_int_equal(f->config.pmem[0].size, GIB(1));
 	assert_false(f->config.pmem[0].discard_writes);
@@ -403,6 +407,7 @@ static void test_persistent_memory_rules(void **state)
 	refuses("pmem", "path=x,size=0xffffffffffe00000", "is more than a file can have");
 	rejects("pmem", "size=2M", "path");
 	rejects("pmem", "path=x,readonly=perhaps", "perhaps");
+	rejects("watchdog", "action=explode", "explode");
 }
 
 static void test_network_rules(void **state)

@@ -112,6 +112,64 @@ static void test_a_paused_vm_can_be_stopped(void **state)
 	machine_free(&m);
 }
 
+/* A guest that starts its watchdog, slot 1, with two stages of a millisecond, and hangs. */
+static void hang(struct machine *m)
+{
+	const uint64_t config = X86_ECAM_BASE + (1u << 15);
+	uint64_t bar;
+
+	hv_fake_push_mmio(m->vcpus[0], config + 4, true, 2, 2);
+	hv_fake_push_mmio(m->vcpus[0], config + 0x60, true, 2, 7);
+	hv_fake_push_mmio(m->vcpus[0], config + 0x10, false, 4, 0);
+	while (!hv_fake_last_read(m->vcpus[0]))
+		sched_yield();
+	bar = hv_fake_last_read(m->vcpus[0]);
+	for (unsigned int timer = 0; timer < 8; timer += 4) {
+		hv_fake_push_mmio(m->vcpus[0], bar + 0xc, true, 2, 0x80);
+		hv_fake_push_mmio(m->vcpus[0], bar + 0xc, true, 2, 0x86);
+		hv_fake_push_mmio(m->vcpus[0], bar + timer, true, 4, 1);
+	}
+	hv_fake_push_mmio(m->vcpus[0], config + 0x68, true, 1, 2);
+}
+
+static void test_a_watchdog_resets_or_ends_the_vm(void **state)
+{
+	static const char *const reset[] = {"watchdog", "action=reset", NULL};
+	static const char *const end[] = {"watchdog", "action=poweroff", NULL};
+	struct machine m;
+
+	machine_create(&m, 1, reset);
+	assert_ok(vm_boot(m.vm));
+	hang(&m);
+	machine_await_resets(&m, 0, 1);
+	machine_power_off(&m, 0);
+	machine_expect_end(&m, VM_END_POWER_OFF);
+	machine_free(&m);
+	machine_create(&m, 1, end);
+	assert_ok(vm_boot(m.vm));
+	hang(&m);
+	machine_expect_end(&m, VM_END_WATCHDOG);
+	machine_free(&m);
+}
+
+static void test_a_watchdog_pauses_the_vm(void **state)
+{
+	static const char *const options[] = {"watchdog", "action=pause", NULL};
+	struct machine m;
+
+	machine_create(&m, 1, options);
+	assert_ok(vm_boot(m.vm));
+	hang(&m);
+	/* Only a paused VM has clocks that stood still. */
+	while (!hv_fake_clock_pauses(m.vcpus[0])) {
+		assert_ok(vm_resume(m.vm));
+		sched_yield();
+	}
+	machine_power_off(&m, 0);
+	machine_expect_end(&m, VM_END_POWER_OFF);
+	machine_free(&m);
+}
+
 static void test_a_guest_may_end_before_boot_returns(void **state)
 {
 	for (int turn = 0; turn < 50; turn++) {
@@ -613,6 +671,8 @@ int main(void)
 		cmocka_unit_test(test_free_is_right_in_every_state),
 		cmocka_unit_test(test_a_paused_vm_stands_still_and_goes_on),
 		cmocka_unit_test(test_a_paused_vm_can_be_stopped),
+		cmocka_unit_test(test_a_watchdog_resets_or_ends_the_vm),
+		cmocka_unit_test(test_a_watchdog_pauses_the_vm),
 		cmocka_unit_test(test_a_guest_may_end_before_boot_returns),
 		cmocka_unit_test(test_a_triple_fault_ends_the_vm),
 		cmocka_unit_test(test_events_of_the_hypervisor_end_the_vm),
