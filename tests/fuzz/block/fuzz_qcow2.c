@@ -67,6 +67,9 @@ static void qcow2_requests(struct block_image *q, uint8_t choice)
 	case 4:
 		ret |= q->ops->flush(q);
 		break;
+	case 5:
+		err_free(q->ops->resize(q, q->facts.size + (512ull << (choice >> 4) * 3)));
+		break;
 	default:
 		ret |= q->ops->preadv(q, iov, 2, off);
 		break;

@@ -123,16 +123,16 @@ static void fuzz_step(struct fuzz_machine *m, const uint8_t *r)
 
 	switch (r[0] % 6) {
 	case 0:
-		bus_write(m->mmio, FUZZ_ECAM + (addr & 0xffff), width, value);
+		bus_write(m->mmio, FUZZ_ECAM + (addr & 0x1ffff), width, value);
 		break;
 	case 1:
-		(void)bus_read(m->mmio, FUZZ_ECAM + (addr & 0xffff), width);
+		(void)bus_read(m->mmio, FUZZ_ECAM + (addr & 0x1ffff), width);
 		break;
 	case 2:
-		bus_write(m->mmio, FUZZ_MEM + (addr & 0xffff), width, value);
+		bus_write(m->mmio, FUZZ_MEM + (addr & 0x1ffff), width, value);
 		break;
 	case 3:
-		(void)bus_read(m->mmio, FUZZ_MEM + (addr & 0xffff), width);
+		(void)bus_read(m->mmio, FUZZ_MEM + (addr & 0x1ffff), width);
 		break;
 	case 4:
 		if (ram_write(m->ram, addr % FUZZ_RAM, r + 4, 8))
