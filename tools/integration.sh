@@ -27,6 +27,7 @@ tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-programs" "$ALIOTH_DATA/init
 	"$build/tests/integration/programs/mapped_io" "$PWD/tests/integration/programs/kexec_rounds.sh" \
 	"$PWD/tests/integration/programs/rebind_rounds.sh" ethtool
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-fio" "$ALIOTH_DATA/initramfs-modules" fio "$PWD/tests/integration/programs/fio_rounds.sh"
+tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-watchdog" "$(tools/lab/fetch.sh debian13-cloud)" i6300esb
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
 
 files=
