@@ -12,10 +12,11 @@
  * - A poll lasts no longer than twice what the work took, and never longer than VIRTIO_POLL_MAX_NS:
  *   it costs no more than it may save, on a fast host as on a slow one. Where polls find nothing
  *   they are given up, and tried again now and then.
- * - Completions are held while requests come that do not wait for them, up to `target`. When
- *   nothing comes in a poll the driver waits for what is held: then half of that is the target, so
- *   that it has as many in the device's hands as the device has in its. It grows again, slowly. A
- *   driver with one request at a time is hardly ever kept waiting.
+ * - Completions are held while requests come that do not wait for them, up to `target`, and no
+ *   longer than VIRTIO_POLL_MAX_NS (the device sees to that). When nothing comes in a poll the
+ *   driver waits for what is held: then half of that is the target, so that it has as many in the
+ *   device's hands as the device has in its. It grows again, slowly. A driver with one request at a
+ *   time is hardly ever kept waiting.
  *
  * All of it happens after work: a device without any does nothing. [loop]
  */

@@ -49,6 +49,7 @@ static void blk_publish(struct virtio_blk *blk)
 	for (; blk->dirty; blk->dirty &= blk->dirty - 1)
 		virtio_dev_publish(&blk->dev, (unsigned int)__builtin_ctzll(blk->dirty));
 	blk->n_dirty = 0;
+	blk->held_since = 0;
 }
 
 /* 0: the queue is empty; 1: there may be more, but it is somebody else's turn; 2: there is no room;
@@ -97,13 +98,15 @@ static bool blk_find(const struct virtio_blk *blk, unsigned int *q)
 	return false;
 }
 
-/* Publishes what is done, unless it is worth waiting for more. */
-static bool blk_holds(struct virtio_blk *blk)
+/* Publishes what is done, unless it is worth waiting for more, and the first has not waited long.
+ */
+static void blk_publish_or_hold(struct virtio_blk *blk, uint64_t now)
 {
-	if (blk->n_dirty && virtio_poll_holds(&blk->poll, blk->n_dirty))
-		return true;
-	blk_publish(blk);
-	return false;
+	if (blk->n_dirty && !blk->held_since)
+		blk->held_since = now;
+	if (!blk->n_dirty || now - blk->held_since >= VIRTIO_POLL_MAX_NS ||
+		!virtio_poll_holds(&blk->poll, blk->n_dirty))
+		blk_publish(blk);
 }
 
 /* While we look at the rings, no queue that is in use need notify. */
@@ -119,20 +122,22 @@ static void blk_quieten(struct virtio_blk *blk)
 static bool blk_poll(struct virtio_blk *blk, unsigned int *q)
 {
 	uint64_t window = atomic_load(&blk->dev.yield) ? 0 : virtio_poll_window(&blk->poll);
-	uint64_t end = window ? loop_now_ns() + window : 0;
+	uint64_t now = window ? loop_now_ns() : 0;
+	uint64_t end = now + window;
 	bool found = false;
 
 	if (!window)
 		return false;
 	blk_quieten(blk);
-	blk_holds(blk);
+	blk_publish_or_hold(blk, now);
 	do {
 		if (block_has_done(blk->block)) {
 			block_kick(blk->block);
-			blk_holds(blk);
+			blk_publish_or_hold(blk, now);
 		}
 		found = blk_find(blk, q);
-	} while (!found && !atomic_load(&blk->dev.yield) && loop_now_ns() < end);
+		now = loop_now_ns();
+	} while (!found && now < end && !atomic_load(&blk->dev.yield));
 	virtio_poll_ended(&blk->poll, found);
 	if (!found && blk->n_dirty)
 		virtio_poll_kept_waiting(&blk->poll, blk->n_dirty);

@@ -89,6 +89,7 @@ struct virtio_blk {
 	struct iovec *wide[BLK_WIDE];
 	uint32_t wide_busy;   /* bits */
 	uint64_t dirty;       /* queues with completions that are not published; bits */
+	uint64_t held_since;  /* when the first of those was kept back; 0: none was */
 	unsigned int n_dirty; /* those completions */
 	bool in_turn;         /* who has the turn publishes */
 	struct virtio_poll poll;

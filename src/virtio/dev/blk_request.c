@@ -49,6 +49,7 @@ void blk_forget(struct virtio_blk *blk)
 	blk->wide_busy = 0;
 	blk->dirty = 0;
 	blk->n_dirty = 0;
+	blk->held_since = 0;
 	blk->quiet = 0;
 	blk->waiting = 0;
 	blk->poll = (struct virtio_poll){0};
