@@ -204,7 +204,8 @@ struct err *virtio_pci_create(
 		.vendor = VP_VENDOR,
 		.device = (uint16_t)(VP_DEVICE_BASE + dev->id),
 		.subsystem_vendor = VP_VENDOR,
-		.subsystem = dev->id,
+		/* 0x40 or more marks a modern device (virtio 1.3, 4.1.2.1); UEFI looks at it. */
+		.subsystem = (uint16_t)(VP_DEVICE_BASE + dev->id),
 		.class_code = dev->class_code,
 		.revision = 1,
 	};
