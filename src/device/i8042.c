@@ -38,6 +38,7 @@ struct i8042 {
 	struct io_region data, command;
 	struct bus *pio;
 	struct machine_events *events;
+	bool hidden;
 	pthread_mutex_t lock; /* all below; lock order 40 */
 	uint8_t ctr;
 	uint8_t output;
@@ -49,6 +50,8 @@ static uint64_t i8042_read_status(struct io_region *region, uint64_t off, unsign
 {
 	struct i8042 *kbc = container_of(region, struct i8042, command);
 
+	if (kbc->hidden)
+		return UINT64_MAX;
 	auto_lock(&kbc->lock);
 	return STATUS_SYSTEM | STATUS_UNLOCKED | (kbc->output_full ? STATUS_OUTPUT_FULL : 0);
 }
@@ -57,6 +60,8 @@ static uint64_t i8042_read_data(struct io_region *region, uint64_t off, unsigned
 {
 	struct i8042 *kbc = container_of(region, struct i8042, data);
 
+	if (kbc->hidden)
+		return UINT64_MAX;
 	auto_lock(&kbc->lock);
 	kbc->output_full = false;
 	return kbc->output;
@@ -147,7 +152,8 @@ static const struct io_ops i8042_data_ops = {.read = i8042_read_data, .write = i
 static const struct io_ops i8042_command_ops = {
 	.read = i8042_read_status, .write = i8042_write_command};
 
-struct err *i8042_create(struct bus *pio, struct machine_events *events, struct device **ret_device)
+struct err *i8042_create(
+	struct bus *pio, struct machine_events *events, bool hidden, struct device **ret_device)
 {
 	struct i8042 *kbc = new0(struct i8042);
 	struct err *err;
@@ -160,6 +166,7 @@ struct err *i8042_create(struct bus *pio, struct machine_events *events, struct 
 		(struct io_region){.ops = &i8042_command_ops, .name = "i8042-command", .size = 1};
 	kbc->pio = pio;
 	kbc->events = events;
+	kbc->hidden = hidden;
 	kbc->ctr = CTR_POWER_ON;
 	pthread_mutex_init(&kbc->lock, NULL);
 	err = bus_add_at(pio, &kbc->data, I8042_PORT_DATA);

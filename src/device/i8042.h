@@ -11,6 +11,9 @@
 #include "device/machine_events.h"
 #include "mem/bus.h"
 
-/* Ports 0x60 and 0x64. Free with device_free(). [main] */
+/*
+ * Ports 0x60 and 0x64. One that is `hidden` only resets: both ports read as if nobody was there, as
+ * firmware would wait many seconds for a keyboard. Free with device_free(). [main]
+ */
 struct err *must_check i8042_create(
-	struct bus *pio, struct machine_events *events, struct device **ret_device);
+	struct bus *pio, struct machine_events *events, bool hidden, struct device **ret_device);

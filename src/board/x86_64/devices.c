@@ -76,7 +76,7 @@ static struct err *board_create_power(struct board *board)
 	if (err)
 		return err;
 	board_own(board, device);
-	err = i8042_create(board->pio, board->env.events, &device);
+	err = i8042_create(board->pio, board->env.events, board->rom.code, &device);
 	if (err)
 		return err;
 	board_own(board, device);

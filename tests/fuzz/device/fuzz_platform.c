@@ -96,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(bus_create("pio", &f.pio));
 	options.pio = f.pio;
 	must(pm_timer_create(f.pio, 0x608, &f.timer));
-	must(i8042_create(f.pio, &f.events, &f.kbc));
+	must(i8042_create(f.pio, &f.events, false, &f.kbc));
 	must(acpi_pm_create(&options, &f.pm));
 	must(reset_control_create(&f.events, &f.control));
 	must(bus_add_at(f.pio, reset_control_region(f.control), 0xcf9));

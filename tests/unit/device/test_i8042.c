@@ -12,7 +12,7 @@ static int setup(void **state)
 {
 	machine = MACHINE_RECORDER_INIT;
 	assert_ok(bus_create("pio", &pio));
-	assert_ok(i8042_create(pio, &machine.events, &kbc));
+	assert_ok(i8042_create(pio, &machine.events, false, &kbc));
 	return 0;
 }
 
@@ -109,6 +109,21 @@ static void test_other_widths_hit_nothing(void **state)
 	assert_int_equal(bus_read(pio, 0x64, 2), 0xffff);
 }
 
+/* Firmware that finds no controller looks for no keyboard; the reset is there all the same. */
+static void test_a_hidden_one_only_resets(void **state)
+{
+	device_free(kbc);
+	assert_ok(i8042_create(pio, &machine.events, true, &kbc));
+	assert_int_equal(bus_read(pio, 0x64, 1), 0xff);
+	assert_int_equal(bus_read(pio, 0x60, 1), 0xff);
+	bus_write(pio, 0x64, 1, 0xaa);
+	assert_int_equal(bus_read(pio, 0x60, 1), 0xff);
+	assert_int_equal(machine.n, 0);
+	bus_write(pio, 0x64, 1, 0xfe);
+	assert_int_equal(machine.n, 1);
+	assert_int_equal(machine.last, MACHINE_RESET);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +134,7 @@ int main(void)
 			test_a_driver_is_answered_and_finds_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reset_is_complete, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_widths_hit_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_hidden_one_only_resets, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
