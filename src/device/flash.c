@@ -34,7 +34,7 @@
 #define STATUS_PROGRAM_ERROR 0x10u
 #define STATUS_BAD_SEQUENCE  (STATUS_ERASE_ERROR | STATUS_PROGRAM_ERROR)
 
-#define FLASH_SHOW_AFTER     16        /* reads in array mode */
+#define FLASH_SHOW_AFTER     256       /* reads in array mode */
 #define FLASH_SYNC_NS        100000000 /* after the last write to the file */
 
 enum flash_mode { FLASH_ARRAY, FLASH_STATUS, FLASH_ID, FLASH_CFI };

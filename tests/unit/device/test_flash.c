@@ -156,7 +156,7 @@ static void test_memory_comes_and_goes_seldom(void **state)
 		assert_int_equal(get(off), 1);
 	}
 	assert_int_equal(f.changes, 2);
-	for (int i = 0; i < 16; i++)
+	for (int i = 0; i < 255; i++)
 		get(0);
 	assert_true(f.shown);
 	assert_int_equal(f.changes, 3);
@@ -231,7 +231,7 @@ static void test_memory_that_cannot_be_shown(void **state)
 	put(0, 0x70);
 	f.fails = true;
 	put(0, 0xff);
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 1000; i++)
 		assert_int_equal(get(0), 'c');
 	assert_false(f.shown);
 }
