@@ -37,7 +37,7 @@ def test_linux_reads_every_item(base, tmp_path):
 
 def test_items_survive_a_reboot_once(base):
     with VM("boot", *modules(base), "--fw-cfg", "name=opt/a,string=still", "--cmdline",
-            QUIET + f"panic=-1 alioth.run=cat+{ITEMS}/opt/a/raw;ls+{ITEMS}+{ITEMS}/opt;reboot+-f") as vm:
+            QUIET + f"panic=-1 alioth.run=cat+{ITEMS}/opt/a/raw;ls+-1+{ITEMS}+{ITEMS}/opt;reboot+-f") as vm:
         for _ in range(3):
             vm.expect("still")
             vm.expect("etc\r?\nopt\r?\n")
