@@ -216,13 +216,13 @@ static void blk_activate(struct virtio_dev *dev)
 static void blk_drain(struct virtio_dev *dev)
 {
 	block_quiesce(blk_of(dev)->block);
+	blk_resize_drained(blk_of(dev));
 }
 
 static void blk_deactivate(struct virtio_dev *dev)
 {
 	struct virtio_blk *blk = blk_of(dev);
 
-	block_stop(blk->block);
 	blk_resize_deactivate(blk);
 	blk_forget(blk);
 	atomic_store(&blk->writeback, !blk->writethrough);

@@ -63,7 +63,8 @@ struct blk_resize {
 	pthread_cond_t told;
 	struct loop *loop; /* NULL while not active */
 	struct loop_msg msg, refresh_msg, announce_msg;
-	bool wanted; /* by the caller, and not done */
+	bool wanted;  /* by the caller, and not done */
+	bool refresh; /* a message for that is on its way */
 	uint64_t bytes;
 	struct err *err;
 
@@ -115,6 +116,9 @@ void blk_resize_deinit(struct virtio_blk *blk);
 uint64_t blk_resize_capacity(struct virtio_blk *blk, unsigned int off);
 /* The block device is the device's thread's from now on, or nobody's. [vcpu] or [main] */
 void blk_resize_activate(struct virtio_blk *blk);
+/* The device's thread is done with the disk: it ends. [loop] */
+void blk_resize_drained(struct virtio_blk *blk);
+/* Stops the block device. */
 void blk_resize_deactivate(struct virtio_blk *blk);
 /* [loop] */
 void blk_resize_pause(struct virtio_blk *blk, bool paused);

@@ -26,8 +26,12 @@ static bool resize_do(struct virtio_blk *blk, uint64_t bytes, struct err **ret_e
 	uint64_t before = blk->block->facts.size;
 	uint64_t now;
 
+	/* What is done meanwhile begins no turn: its requests would be on their way to the old
+	 * size. */
+	blk->in_turn = true;
 	*ret_err = err_wrap(
 		block_resize(blk->block, bytes), "Failed to resize the disk %s", blk->name);
+	blk->in_turn = false;
 	now = blk->block->facts.size;
 	atomic_store(&blk->resize.capacity, now);
 	if (now == before)
@@ -70,6 +74,8 @@ static void resize_on_refresh(struct loop_msg *msg)
 {
 	struct virtio_blk *blk = container_of(msg, struct virtio_blk, resize.refresh_msg);
 
+	with_lock (&blk->resize.lock)
+		blk->resize.refresh = false;
 	log_err_free(LOG_WARN, LOG_MODULE, resize_active(blk, 0));
 }
 
@@ -87,7 +93,7 @@ void blk_resize_pause(struct virtio_blk *blk, bool paused)
 
 /* ---- Others ---- */
 
-/* While the device is not active; the lock keeps it so. */
+/* While the device has no thread; the lock keeps it so. */
 static struct err *resize_idle_locked(struct virtio_blk *blk, uint64_t bytes)
 {
 	struct err *err;
@@ -125,6 +131,7 @@ void virtio_blk_refresh(struct virtio_dev *dev)
 	struct blk_resize *r = &blk->resize;
 
 	auto_lock(&r->lock);
+	r->refresh = r->loop;
 	if (r->loop)
 		loop_post(r->loop, &r->refresh_msg);
 	else
@@ -152,15 +159,36 @@ void blk_resize_activate(struct virtio_blk *blk)
 	r->refresh_msg = (struct loop_msg){.run = resize_on_refresh};
 	r->announce_msg = (struct loop_msg){.run = resize_on_announce};
 	r->loop = blk->dev.loop;
+	/* Whoever waited for the last driver's thread may not have woken up yet. */
+	if (r->wanted)
+		loop_post(r->loop, &r->msg);
 	if (atomic_exchange(&r->unseen, false))
 		loop_post(r->loop, &r->announce_msg);
+}
+
+/* From now on whoever holds the lock has the disk. */
+static void resize_end_locked(struct virtio_blk *blk)
+{
+	struct blk_resize *r = &blk->resize;
+
+	r->loop = NULL;
+	if (r->refresh)
+		log_err_free(LOG_WARN, LOG_MODULE, resize_idle_locked(blk, 0));
+	r->refresh = false;
+	pthread_cond_broadcast(&r->told);
+}
+
+void blk_resize_drained(struct virtio_blk *blk)
+{
+	auto_lock(&blk->resize.lock);
+	resize_end_locked(blk);
 }
 
 void blk_resize_deactivate(struct virtio_blk *blk)
 {
 	auto_lock(&blk->resize.lock);
-	blk->resize.loop = NULL;
-	pthread_cond_broadcast(&blk->resize.told);
+	block_stop(blk->block);
+	resize_end_locked(blk);
 }
 
 void blk_resize_init(struct virtio_blk *blk)

@@ -5,6 +5,8 @@
 #include "ring.h"
 
 #include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,7 +15,7 @@
 #include "base/thread.h"
 #include "block/image.h"
 #include "block/layers.h"
-#include "virtio/dev/blk.h"
+#include "virtio/dev/blk_internal.h"
 
 #define SIZE   MIB(1)
 #define HEADER 0x20000
@@ -84,6 +86,16 @@ static void halt(void)
 {
 	loop_stop(t->bench.loop);
 	thread_join(&t->thread);
+}
+
+/* The next driver: messages of the last one's loop have gone with it. */
+static void activate_again(void)
+{
+	t->dev->ops->deactivate(t->dev);
+	loop_free(t->bench.loop);
+	assert_ok(loop_create(&t->bench.loop));
+	t->dev->loop = t->bench.loop;
+	t->dev->ops->activate(t->dev);
 }
 
 static int teardown(void **state)
@@ -219,6 +231,14 @@ static void caller_thread(struct thread *thread)
 	r->err = virtio_blk_resize(r->dev, r->bytes);
 }
 
+static bool is_asked(void)
+{
+	struct virtio_blk *blk = container_of(t->dev, struct virtio_blk, dev);
+
+	auto_lock(&blk->resize.lock);
+	return blk->resize.wanted;
+}
+
 /* The device's thread has ended and does not come to the message: whoever asked does it. */
 static void test_a_reset_while_somebody_waits(void **state)
 {
@@ -236,6 +256,156 @@ static void test_a_reset_while_somebody_waits(void **state)
 	t->dev->ops->activate(t->dev);
 }
 
+/* The driver resets and looks no more, so that nobody takes the device down. */
+static void test_a_reset_that_the_driver_does_not_wait_for(void **state)
+{
+	activate();
+	virtio_blk_refresh(t->dev); /* the thread does not come to it */
+	assert_int_equal(ftruncate(t->fd, (off_t)(3 * SIZE)), 0);
+	t->dev->ops->drain(t->dev);
+	assert_int_equal(capacity(), 3 * SIZE);
+	assert_ok(virtio_blk_resize(t->dev, 2 * SIZE));
+	virtio_blk_refresh(t->dev);
+	assert_int_equal(capacity(), 2 * SIZE);
+	activate_again();
+	run();
+	assert_ok(virtio_blk_resize(t->dev, SIZE));
+	halt();
+	assert_int_equal(capacity(), SIZE);
+}
+
+static sem_t is_held, let_go;
+
+/* Of a signal that threads of ours do not block. */
+static void on_signal(int number)
+{
+	(void)sem_post(&is_held);
+	while (sem_wait(&let_go))
+		continue;
+}
+
+/* The next driver is there before whoever asked has woken up. */
+static void test_a_reset_that_is_faster_than_who_waits(void **state)
+{
+	const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	struct sigaction before;
+
+	assert_int_equal(sem_init(&is_held, 0, 0) | sem_init(&let_go, 0, 0), 0);
+	assert_int_equal(sigaction(SIGTRAP, &action, &before), 0);
+	activate();
+	t->bytes = 2 * SIZE;
+	t->caller.name = "caller";
+	t->caller.run = caller_thread;
+	assert_ok(thread_start(&t->caller));
+	while (!is_asked())
+		sched_yield();
+	assert_int_equal(pthread_kill(t->caller.id, SIGTRAP), 0);
+	while (sem_wait(&is_held))
+		continue;
+	activate_again();
+	(void)sem_post(&let_go);
+	run();
+	thread_join(&t->caller);
+	halt();
+	assert_ok(t->err);
+	assert_int_equal(capacity(), 2 * SIZE);
+	(void)sigaction(SIGTRAP, &before, NULL);
+}
+
+/* ---- Storage that is done with what it began when somebody waits for it ---- */
+
+struct slow {
+	struct block_dev base;
+	struct block_fifo todo, begun;
+	unsigned int n_begun, n_done;
+	bool resized;
+};
+
+static struct slow *slow_of(struct block_dev *dev)
+{
+	return container_of(dev, struct slow, base);
+}
+
+static void slow_start(struct block_dev *dev, struct loop *loop)
+{
+}
+
+static void slow_submit(struct block_dev *dev, struct block_request *r)
+{
+	block_fifo_add(&slow_of(dev)->todo, r);
+}
+
+static void slow_kick(struct block_dev *dev)
+{
+	struct slow *slow = slow_of(dev);
+
+	while (slow->todo.first && block_may_begin(dev)) {
+		block_fifo_add(&slow->begun, block_fifo_take(&slow->todo));
+		slow->n_begun++;
+	}
+}
+
+static void slow_quiesce(struct block_dev *dev)
+{
+	struct slow *slow = slow_of(dev);
+	struct block_request *r;
+
+	while ((r = block_fifo_take(&slow->begun))) {
+		slow->n_done++;
+		block_done(dev, r, 0);
+	}
+	block_batch(dev);
+}
+
+/* As the contract has it: nothing that was begun is on its way. */
+static struct err *slow_resize(struct block_dev *dev, uint64_t size)
+{
+	struct slow *slow = slow_of(dev);
+
+	assert_null(slow->begun.first);
+	dev->facts.size = size;
+	slow->resized = true;
+	return NULL;
+}
+
+static void slow_stop(struct block_dev *dev)
+{
+}
+
+static const struct block_ops slow_ops = {.start = slow_start,
+	.submit = slow_submit,
+	.kick = slow_kick,
+	.quiesce = slow_quiesce,
+	.resize = slow_resize,
+	.stop = slow_stop,
+	.free = slow_stop};
+
+/* Requests that come while those before them are waited for are begun with the new size. */
+static void test_nothing_begins_while_the_size_changes(void **state)
+{
+	struct slow slow = {.base = {.ops = &slow_ops, .facts = {.size = SIZE, .block_size = 512}}};
+	const struct virtio_blk_options options = {.name = "disk", .block = &slow.base};
+	const struct piece pieces[] = {{HEADER, 16, 0}, {DATA, 512, 0}, {STATUS, 1, RING_WRITE}};
+
+	t->dev->ops->free(t->dev);
+	assert_ok(virtio_blk_create(&options, &t->dev));
+	activate();
+	ram_put(t->bench.ram, HEADER, 1, 8);
+	ram_put(t->bench.ram, HEADER + 8, SIZE / 512 - 1, 8);
+	(void)ring_add(&t->bench.ring, pieces, 3);
+	t->dev->ops->notify(t->dev, 0);
+	(void)ring_add(&t->bench.ring, pieces, 3);
+	assert_int_equal(slow.n_begun, 1);
+	run();
+	assert_ok(virtio_blk_resize(t->dev, SIZE / 2));
+	halt();
+	assert_true(slow.resized);
+	assert_int_equal(slow.n_begun, 1);
+	t->dev->ops->notify(t->dev, 0);
+	assert_int_equal(ring_completed(&t->bench.ring), 2);
+	assert_int_equal(ram_get(t->bench.ram, STATUS, 1), 1);
+}
+
 /* For ThreadSanitizer: two callers, a vCPU that reads, and a device that is reset meanwhile. */
 static void test_all_at_once(void **state)
 {
@@ -250,8 +420,7 @@ static void test_all_at_once(void **state)
 		assert_ok(virtio_blk_resize(t->dev, i & 1 ? SIZE : 2 * SIZE));
 		assert_in_range(capacity(), SIZE, 2 * SIZE);
 		halt();
-		t->dev->ops->deactivate(t->dev);
-		t->dev->ops->activate(t->dev);
+		activate_again();
 		run();
 		thread_join(&t->caller);
 		assert_ok(t->err);
@@ -270,6 +439,9 @@ int main(void)
 		RESIZE_TEST(test_a_pause_holds_the_news_back),
 		RESIZE_TEST(test_requests_that_hang_do_not_reach_past_the_new_end),
 		RESIZE_TEST(test_a_reset_while_somebody_waits),
+		RESIZE_TEST(test_a_reset_that_the_driver_does_not_wait_for),
+		RESIZE_TEST(test_a_reset_that_is_faster_than_who_waits),
+		RESIZE_TEST(test_nothing_begins_while_the_size_changes),
 		RESIZE_TEST(test_all_at_once),
 	};
 
