@@ -104,6 +104,7 @@ fetch_qemu() {
 		exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries:$libraries/pulseaudio" \
 			"$here/usr/bin/qemu-system-x86_64" -L "$here/usr/share/qemu" -L "$here/usr/share/seabios" "$@"
 	SCRIPT
+	[ -e "$program/patched" ] || { "$lab_dir/patch_emulator.py" "$program/usr/bin/qemu-system-x86_64" && touch "$program/patched"; }
 }
 
 # Without the gcc that the package depends on: it calls the machine's own as preprocessor.
