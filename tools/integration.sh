@@ -21,7 +21,7 @@ for name in debian12-cloud debian12-generic debian13-cloud debian13-generic; do
 done
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch.sh debian12-cloud)" \
-	virtio_pci virtio_blk virtio_net virtio-rng virtio_balloon virtio_console pvpanic-pci virtio_pmem nd_pmem qemu_fw_cfg
+	virtio_pci virtio_blk virtio_net virtio-rng virtio_balloon virtio_console pvpanic-pci virtio_pmem nd_pmem qemu_fw_cfg efivarfs
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-programs" "$ALIOTH_DATA/initramfs-modules" \
 	"$build/tests/integration/programs/disk_writer" "$build/tests/integration/programs/kexec_self" \
 	"$build/tests/integration/programs/mapped_io" "$PWD/tests/integration/programs/kexec_rounds.sh" \
@@ -29,6 +29,8 @@ tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-programs" "$ALIOTH_DATA/init
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-fio" "$ALIOTH_DATA/initramfs-modules" fio "$PWD/tests/integration/programs/fio_rounds.sh"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-watchdog" "$(tools/lab/fetch.sh debian13-cloud)" i6300esb
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
+tools/lab/efi_disk.sh "$ALIOTH_DATA/efi.img" "$ALIOTH_DATA/debian12-cloud.bzImage" "$ALIOTH_DATA/initramfs" \
+	"console=ttyS0 quiet alioth.run=ls+/sys/firmware/efi/systab&&echo+by+UEFI;reboot+-f"
 
 files=
 while [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; do
