@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each of Debian's kernels drives disk, network card and entropy device, on both kinds of rings, with what features it knows."""
+import hashlib
+import os
+
+import pytest
+from conftest import KERNELS, data
+from test_devices import QUIET
+from test_net import HOST, pytestmark, tap  # noqa: F401 (needs root and TUN)
+from test_virtio import EVENT_IDX, PACKED, RING_RESET, VERSION_1
+from vm import VM
+
+IN_ORDER, NOTIFICATION_DATA = 35, 38
+MIB = 1 << 20
+# Linux 6.1 and 6.12: data in notifications came with 6.4.
+KNOWS = {"debian12": {EVENT_IDX, VERSION_1, RING_RESET}, "debian13": {EVENT_IDX, VERSION_1, RING_RESET, NOTIFICATION_DATA}}
+
+
+def features(text):
+    return {i for i, bit in enumerate(text.decode()) if bit == "1"}
+
+
+@pytest.mark.parametrize("kernel,packed", [
+    ("debian13-generic", "on"), ("debian13-generic", "off"),
+    *(pytest.param(k, p, marks=pytest.mark.long) for k in KERNELS if k != "debian13-generic" for p in ("on", "off"))])
+def test_devices_with_all_features_of_a_kernel(tmp_path, kernel, packed):
+    path = tmp_path / "disk"
+    content = os.urandom(4 * MIB)
+    path.write_bytes(content)
+    script = ("cd /sys/bus/virtio/devices;cat virtio0/features virtio1/features virtio2/features;ifconfig eth0 10.77.0.2 up;"
+              "md5sum </dev/vda;dd if=/dev/vda of=/dev/vda bs=64k count=8 seek=32 conv=fsync 2>/dev/null;"
+              f"head -c 64 /dev/hwrng|wc -c;ping -c 2 -W 10 {HOST};"
+              f"ethtool -G eth0 rx 64 tx 128&&ping -c 2 -W 10 {HOST};ethtool -g eth0|grep -A9 Current")
+    with tap() as name, VM("boot", "--kernel", data(kernel + ".bzImage"), "--initramfs", data("initramfs-" + kernel), "--memory",
+                           "size=512M", "--cpu", "count=2", "--blk", f"path={path},packed={packed}", "--net",
+                           f"tap,if={name},packed={packed}", "--entropy", "--cmdline",
+                           QUIET + "alioth.run=" + script.replace(" ", "+")) as vm:
+        taken = [features(vm.expect(r"([01]{64})\r?\n").group(1)) for _ in range(3)]
+        vm.expect(hashlib.md5(content).hexdigest())
+        vm.expect("\n64\r?\n")
+        vm.expect("2 packets received")
+        # Rings of another size: Linux resets single queues for that.
+        vm.expect("2 packets received")
+        vm.expect(r"RX:\s+64\s")
+        vm.expect(r"TX:\s+128\s")
+        assert vm.wait() == 0
+        assert "needs a reset" not in vm.error_text() and "broke" not in vm.error_text(), vm.error_text()
+    assert path.read_bytes() == content[:2 * MIB] + content[:MIB // 2] + content[2 * MIB + MIB // 2:]
+    transport = {EVENT_IDX, VERSION_1, PACKED, IN_ORDER, NOTIFICATION_DATA, RING_RESET}
+    known = KNOWS[kernel.split("-")[0]]
+    chosen = known | ({PACKED} if packed == "on" else set())
+    # The entropy device comes first, and has no option for its rings.
+    assert [t & transport for t in taken] == [known | {PACKED}, chosen, chosen]
