@@ -20,6 +20,7 @@
 #include "sys/terminal.h"
 
 #define CONSOLE_FLUSH_NS 1000000u /* from the first byte to the write of its batch */
+#define CONSOLE_READS    64u      /* of a file in one turn */
 #define CONSOLE_CLOSE_MS 1000     /* what console_close() waits for a slow reader */
 
 /* ---- What the loop waits for ---- */
@@ -223,12 +224,17 @@ static bool console_read(struct console *console)
 
 /*
  * Reads on only while the guest takes what was read. `can_read`: read() will not wait; the
- * descriptor may be one that does.
+ * descriptor may be one that does. A file that does not end, and a guest as fast as we are, leave
+ * the loop to others now and then.
  */
 static void console_pump(struct console *console, bool can_read)
 {
+	unsigned int left = CONSOLE_READS;
+
 	while (console_deliver(console) && can_read && console_read(console))
-		can_read = console->in_unpollable;
+		can_read = console->in_unpollable && --left;
+	if (!left && !console->input_len)
+		loop_timer_set(console->loop, &console->retry_timer, 0);
 	console_wait(console);
 	console_tell_connection(console);
 }
@@ -254,6 +260,13 @@ static void console_on_input_msg(struct loop_msg *msg)
 		console_pump(console, console->in_unpollable);
 }
 
+static void console_on_file_timer(struct loop_timer *timer)
+{
+	struct console *console = container_of(timer, struct console, retry_timer);
+
+	console_pump(console, console->in_unpollable);
+}
+
 void console_input_wanted(struct console *console)
 {
 	loop_post(console->loop, &console->input_msg);
@@ -268,8 +281,10 @@ void console_attach(struct console *console)
 	if (console->in.fd >= 0 && !console->in.loop) {
 		console->in.events = EPOLLIN;
 		console->in_unpollable = loop_add(console->loop, &console->in) == -EPERM;
-		if (console->in_unpollable)
+		if (console->in_unpollable) {
+			console->retry_timer.fired = console_on_file_timer;
 			console_input_wanted(console);
+		}
 	}
 	if (console->out.fd >= 0 && !console_is_shared(console) && !console->out.loop) {
 		console->out.events = 0;

@@ -71,7 +71,7 @@ struct console {
 	/* socket: the listening one; pty: our own slave, not in the loop */
 	struct loop_fd listener;
 	bool in_turn;                  /* socket: clients wait for what the one before has sent */
-	struct loop_timer retry_timer; /* tries again: to accept, or to read the terminal */
+	struct loop_timer retry_timer; /* tries again: to accept, or to read */
 };
 
 /* The backends: fill in descriptors and the rest, or say what is wrong. */

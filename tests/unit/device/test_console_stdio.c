@@ -160,6 +160,32 @@ static void test_closed_descriptors_are_no_reason_to_fail(void **state)
 	assert_int_equal(h->lines, 1);
 }
 
+/* A guest that is as fast as the host. */
+static size_t receive_all(struct console_peer *peer, const uint8_t *data, size_t len)
+{
+	struct host *h = container_of(peer, struct host, peer);
+	size_t n = MIN(len, h->limit);
+
+	h->limit -= n;
+	h->receives++;
+	return n;
+}
+
+static void test_a_file_without_end_leaves_turns_to_others(void **state)
+{
+	int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	struct host *h = *state;
+
+	redirect(fd, saved[1]);
+	close(fd);
+	h->peer.receive = receive_all;
+	h->limit = 1u << 30;
+	assert_ok(host_open(h, CONSOLE_STDIO, NULL));
+	run_for_a_moment(h);
+	assert_true(h->receives > 100);
+	assert_int_not_equal(h->limit, 0);
+}
+
 static void test_a_file_is_read_and_written_at_its_position(void **state)
 {
 	struct host *h = *state;
@@ -417,6 +443,7 @@ int main(void)
 		STDIO_TEST(test_a_closed_reader_drops_output_and_keeps_input),
 		STDIO_TEST(test_closed_descriptors_are_no_reason_to_fail),
 		STDIO_TEST(test_a_file_is_read_and_written_at_its_position),
+		STDIO_TEST(test_a_file_without_end_leaves_turns_to_others),
 		STDIO_TEST(test_a_blocking_socket_blocks_nobody),
 		STDIO_TEST(test_a_terminal_has_an_escape_key_and_is_restored),
 		STDIO_TEST(test_a_terminal_is_restored_by_a_handler_of_a_fatal_signal),
