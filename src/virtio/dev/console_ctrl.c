@@ -91,8 +91,9 @@ static void ctrl_closed(struct vcon_port *port)
 	bool wanted;
 
 	with_lock (&port->vcon->lock) {
-		wanted = port->closing && port->input_refused;
-		port->closing = false;
+		/* Not if another one's end is among the news meanwhile. */
+		port->closing = port->news & VCON_TELL_CLOSE;
+		wanted = !port->closing && port->input_refused;
 		port->input_refused = port->input_refused && !wanted;
 	}
 	if (wanted)

@@ -10,8 +10,11 @@
 
 #include "base/thread.h"
 
-/* Bytes of output in one turn: a chain of overlapping pieces may have any number. */
-#define VCON_TURN 262144u
+/* Output in one turn: a chain of overlapping pieces may have any number of bytes, or none. */
+struct vcon_turn {
+	unsigned int bytes, chains;
+};
+static const struct vcon_turn vcon_turn_max = {.bytes = 262144, .chains = VIRTQ_SIZE_MAX};
 
 /* Two queues a port, those of control behind the first (5.3.2). */
 static unsigned int port_queue(const struct vcon_port *port)
@@ -101,28 +104,28 @@ void vcon_rx_run(struct vcon_port *port)
 	else if (ret == -EINVAL)
 		virtio_dev_broken(dev, q);
 	/* Its end is told when all of it was read. */
-	else if (!ret && port->tell & VCON_TELL_CLOSE)
+	if (port->tell & VCON_TELL_CLOSE)
 		vcon_ctrl_tell(port->vcon);
 }
 
 /* ---- Output ---- */
 
 /* Goes on with the chain; false if the console is full, or there was enough for a turn. */
-static bool tx_write(struct vcon_port *port, unsigned int *left)
+static bool tx_write(struct vcon_port *port, struct vcon_turn *left)
 {
 	const struct virtq_chain *chain = &port->tx_chain;
 	uint8_t buf[VCON_CHUNK];
 
-	while (port->console && *left) {
+	while (port->console && left->bytes) {
 		size_t len = virtio_iov_read(chain->iov, chain->n_readable, port->tx_off, buf,
-			MIN(sizeof(buf), (size_t)*left));
+			MIN(sizeof(buf), (size_t)left->bytes));
 		size_t n = console_write(port->console, buf, len);
 
 		port->tx_off += n;
-		*left -= (unsigned int)n;
+		left->bytes -= (unsigned int)n;
 		if (n < len)
 			return false;
-		if (len < sizeof(buf) && *left)
+		if (len < sizeof(buf) && left->bytes)
 			return true;
 	}
 	return !port->console;
@@ -130,9 +133,9 @@ static bool tx_write(struct vcon_port *port, unsigned int *left)
 
 /* 0: the queue is empty; 1: it is somebody else's turn; -EAGAIN: the console is full; -EINVAL:
  * broken. */
-static int tx_turn(struct vcon_port *port, struct virtq *queue, unsigned int *left)
+static int tx_turn(struct vcon_port *port, struct virtq *queue, struct vcon_turn *left)
 {
-	for (unsigned int i = 0; i < VIRTQ_SIZE_MAX && *left; i++) {
+	for (; left->chains && left->bytes; left->chains--) {
 		if (!port->tx_waits) {
 			int ret = virtq_pop(queue, &port->tx_chain);
 
@@ -142,7 +145,7 @@ static int tx_turn(struct vcon_port *port, struct virtq *queue, unsigned int *le
 			port->tx_waits = true;
 		}
 		if (!tx_write(port, left))
-			return *left ? -EAGAIN : 1;
+			return left->bytes ? -EAGAIN : 1;
 		port->tx_waits = false;
 		virtq_push(queue, port->tx_chain.head, 0);
 	}
@@ -155,7 +158,7 @@ void vcon_tx_run(struct vcon_port *port)
 {
 	struct virtio_dev *dev = &port->vcon->dev;
 	unsigned int q = port_queue(port) + 1;
-	unsigned int left = VCON_TURN;
+	struct vcon_turn left = vcon_turn_max;
 	int ret;
 
 	if (dev->queues[q].broken)

@@ -445,6 +445,101 @@ static void test_clients_take_turns(void **state)
 	assert_int_equal(b.lines, 0);
 }
 
+/* A driver that has more buffers before the device has asked for them: with each interrupt. */
+static unsigned int adds_left;
+
+static void signal_adds(struct virtio_transport *transport, unsigned int q)
+{
+	struct driver_done done;
+
+	while (driver_take(&b.drivers[q], &done))
+		continue;
+	(void)driver_enable_interrupts(&b.drivers[q]);
+	for (; adds_left && b.drivers[q].n_free; adds_left--)
+		add(q, NULL, 1);
+}
+
+/* Small buffers, of which a turn takes the last together with the last byte. */
+static void test_the_end_comes_behind_a_whole_turn(void **state)
+{
+	char text[VIRTQ_SIZE_MAX];
+	int fd;
+
+	memset(text, 'x', sizeof(text));
+	start_three();
+	open_a();
+	fd = dial(A_HOST);
+	assert_told(1, OPEN, 1);
+	assert_int_equal(send(fd, text, sizeof(text), MSG_NOSIGNAL), sizeof(text));
+	close(fd);
+	pump();
+	b.transport.signal = signal_adds;
+	adds_left = sizeof(text);
+	signal_adds(&b.transport, A_RX);
+	kick(A_RX);
+	assert_int_equal(adds_left, 0);
+	pump();
+	assert_told(1, OPEN, 0);
+}
+
+/* Such a driver's chains without a byte do not hold the device for ever. */
+static void test_empty_output_has_turns_too(void **state)
+{
+	start_three();
+	open_a();
+	b.transport.signal = signal_adds;
+	adds_left = 100000;
+	signal_adds(&b.transport, A_TX);
+	kick(A_TX);
+	assert_in_range(adds_left, 100000 - 2 * VIRTQ_SIZE_MAX, 100000);
+	assert_int_equal(b.agains[A_TX], 1);
+}
+
+/* The device's thread comes to what was posted. */
+static void serve_device(void)
+{
+	loop_stop(b.device_loop);
+	loop_run(b.device_loop);
+}
+
+/* While the end of one client is told, the device's thread does not know that the next one has come
+ * and gone; the third one's input is not the second one's. */
+static void test_ends_of_two_clients_keep_the_third_one_back(void **state)
+{
+	int fd;
+
+	bench_create(three_ports, 3);
+	assert_ok(loop_create(&b.device_loop));
+	bench_start(VCON_F_MULTIPORT);
+	serve_device();
+	open_a();
+	fd = dial(A_HOST);
+	serve_device();
+	assert_told(1, OPEN, 1);
+	say(fd, "1");
+	close(fd);
+	pump();
+	serve_device();
+	close(dial(A_HOST));
+	pump();
+	fd = dial(A_HOST);
+	say(fd, "3");
+	add(A_RX, NULL, 64);
+	add(A_RX, NULL, 64);
+	kick(A_RX);
+	assert_input(A_RX, "1");
+	assert_told(1, OPEN, 0);
+	pump();
+	serve_device();
+	assert_told(1, OPEN, 0);
+	assert_told(1, OPEN, 1);
+	assert_false(is_done(A_RX));
+	pump();
+	serve_device();
+	assert_input(A_RX, "3");
+	close(fd);
+}
+
 /* Events that nobody takes do not pile up: the driver learns how things stand. */
 static void test_a_driver_that_does_not_listen_is_told_what_is_so(void **state)
 {
@@ -785,6 +880,9 @@ int main(void)
 		BOTH(test_clients_come_and_go),
 		BOTH(test_the_end_comes_behind_the_data),
 		BOTH(test_clients_take_turns),
+		BOTH(test_the_end_comes_behind_a_whole_turn),
+		BOTH(test_empty_output_has_turns_too),
+		BOTH(test_ends_of_two_clients_keep_the_third_one_back),
 		BOTH(test_a_driver_that_does_not_listen_is_told_what_is_so),
 		BOTH(test_nonsense_of_the_driver_is_ignored),
 		BOTH(test_messages_are_cut_to_the_drivers_buffers),
