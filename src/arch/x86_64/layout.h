@@ -55,10 +55,10 @@
 #define X86_RAM_HIGH_BASE    0x100000000u
 #define X86_PCI_MEM64_MAX    (1ull << 40) /* largest 64-bit window */
 
-#define X86_ROM_END            0x100000000u
-#define X86_ROM_MAX            0x1000000u /* code and variables */
-#define X86_ROM_ALIAS_END      0x100000u  /* its last 128 KiB are here too */
-#define X86_ROM_ALIAS_SIZE     0x20000u
+#define X86_ROM_END          0x100000000u
+#define X86_ROM_MAX          0x1000000u /* code and variables */
+#define X86_ROM_ALIAS_END    0x100000u  /* its last 128 KiB are here too */
+#define X86_ROM_ALIAS_SIZE   0x20000u
 
 /* Ports. */
 #define X86_PORT_I8042_DATA    0x60

@@ -37,7 +37,7 @@ struct kvm_vm {
 	struct hv_vm base;
 	int dev_fd; /* the KVM device */
 	int fd;
-	size_t run_size;        /* bytes of each vCPU's shared area */
+	size_t run_size;            /* bytes of each vCPU's shared area */
 	pthread_mutex_t slots_lock; /* guards the two below; lock order 65 */
 	struct kvm_slot *slots;
 	unsigned int n_slots;

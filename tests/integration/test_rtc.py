@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real-time clock under Linux's driver."""
+import time
+
+from vm import VM
+
+QUIET = "console=ttyS0 quiet "
+RTC = "/sys/class/rtc/rtc0"
+
+
+def test_time_alarm_and_setting(base):
+    with VM("boot", *base, "--rtc", "--cmdline", QUIET + f"alioth.run=cat+{RTC}/name;echo+is+$(cat+{RTC}/since_epoch);"
+            f"echo+$(($(cat+{RTC}/since_epoch)-(0-2)))>{RTC}/wakealarm;sleep+5;"
+            "grep+rtc0+/proc/interrupts;date+-u+-s+2031-02-03;hwclock+-u+-w;hwclock+-u+-r") as vm:
+        vm.expect("rtc_cmos")
+        told = int(vm.expect(r"is (\d+)").group(1))
+        # The console may be late, the clock may not.
+        assert abs(told - time.time()) < 60
+        vm.expect(r"8: +[1-9]\d* .*rtc0")
+        vm.expect("Mon Feb  3 00:00:.. 2031")
+        vm.expect("Mon Feb  3 00:00:.. 2031")
+        assert vm.wait() == 0
+
+
+def test_without_the_option_there_is_none(base):
+    with VM("boot", *base, "--cmdline", QUIET + f"alioth.run=ls+{RTC}") as vm:
+        vm.expect("No such file")
+        assert vm.wait() == 0
