@@ -52,9 +52,9 @@ void vp_pause(struct virtio_pci *vp, bool paused)
 		active = vp_is_active(vp) && !vp->stopping;
 	/* No vCPU runs: nobody changes that now. */
 	vp->paused = paused;
-	atomic_store(&vp->dev->yield, paused);
 	if (!active)
-		return;
+		return; /* or its thread ends, and begins nothing any more */
+	atomic_store(&vp->dev->yield, paused);
 	vp->pause_msg.run = vp_on_pause;
 	loop_call(vp->loop, &vp->pause_msg);
 }

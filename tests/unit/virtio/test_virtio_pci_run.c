@@ -250,6 +250,26 @@ static void test_a_reset_that_takes_time_is_polled_by_the_driver(void **state)
 	serve(0, 3);
 }
 
+/* A reset goes on as it began, also if the machine pauses and resumes meanwhile. */
+static void test_a_pause_does_not_revive_a_device_that_ends(void **state)
+{
+	start();
+	atomic_store(&m.toy->gated, true);
+	add(0, 2);
+	kick(0);
+	sem_wait(&m.toy->entered);
+	set(STATUS, 0);
+	assert_int_not_equal(get(STATUS), 0);
+	device_quiesce(&m.pci->device);
+	device_resume(&m.pci->device);
+	atomic_store(&m.toy->gated, false);
+	sem_post(&m.toy->gate);
+	eventually(get(STATUS) == 0);
+	assert_int_equal(m.toy->served, 1);
+	start();
+	serve(0, 3);
+}
+
 /* As a kernel does that starts another one. */
 static void test_no_bus_master_no_access_to_memory(void **state)
 {
@@ -418,6 +438,7 @@ int main(void)
 		MACHINE_TEST(test_a_reset_waits_for_the_request_in_flight_and_no_other),
 		MACHINE_TEST(test_vcpus_that_reset_notify_and_read_at_once_agree),
 		MACHINE_TEST(test_a_reset_that_takes_time_is_polled_by_the_driver),
+		MACHINE_TEST(test_a_pause_does_not_revive_a_device_that_ends),
 		MACHINE_TEST(test_no_bus_master_no_access_to_memory),
 		MACHINE_TEST(test_losing_the_bus_waits_for_the_request_in_flight),
 		MACHINE_TEST(test_a_driver_that_never_is_bus_master_is_served),
