@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/calendar.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "cli/exit_status.h"
@@ -133,14 +134,16 @@ void cli_log_write(void *data, enum alioth_log_level level, const char *module, 
 	const struct cli_log *log = data;
 	char line[CLI_LOG_LINE_SIZE];
 	struct timespec ts;
-	struct tm tm;
+	struct calendar_date date;
+	int seconds;
 	size_t len;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	gmtime_r(&ts.tv_sec, &tm);
-	(void)snprintf(line, sizeof(line) - 1, "%04d-%02d-%02dT%02d:%02d:%02d.%06ldZ %c %s: %s",
-		tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-		ts.tv_nsec / 1000, letters[level], module, text);
+	date = calendar_date(calendar_floor(ts.tv_sec, CALENDAR_SECONDS_A_DAY));
+	seconds = (int)calendar_mod(ts.tv_sec, CALENDAR_SECONDS_A_DAY);
+	(void)snprintf(line, sizeof(line) - 1, "%04lld-%02d-%02dT%02d:%02d:%02d.%06ldZ %c %s: %s",
+		(long long)date.year, date.month, date.day, seconds / 3600, seconds / 60 % 60,
+		seconds % 60, ts.tv_nsec / 1000, letters[level], module, text);
 	cli_make_printable(line, '\t');
 	len = strlen(line);
 	line[len++] = '\n';

@@ -5,19 +5,13 @@
  */
 #include "device/cmos_time.h"
 
-#define SECONDS_A_DAY   86400
+#include "base/calendar.h"
+
 #define HOURS_PM        0x80u
 #define ALARM_ANY       0xc0u /* both upper bits: every value matches */
 #define ALARM_STEPS_MAX 300   /* hours, minutes and seconds that a search passes, twice */
 
 /* ---- Formats ---- */
-
-static int64_t cmos_mod(int64_t value, int64_t modulus)
-{
-	int64_t rest = value % modulus;
-
-	return rest < 0 ? rest + modulus : rest;
-}
 
 static uint8_t cmos_encode(const uint8_t *regs, int64_t value)
 {
@@ -49,71 +43,30 @@ static int cmos_decode_hour(const uint8_t *regs, uint8_t reg)
 
 /* ---- Time and date ---- */
 
-/*
- * Days since 1970 and dates, without libc, whose functions look for the time zone's file. Years
- * begin in March, so that the day that comes and goes is the last one; 400 of them have 146097
- * days, and the five months from March to July, and from August on, 153.
- */
-struct cmos_date {
-	int64_t year;
-	int month, day; /* from 1 */
-};
-
-#define DAYS_400_YEARS 146097
-#define DAYS_TO_1970   719468 /* from the 1st of March of the year 0 */
-
-static int64_t cmos_floor(int64_t value, int64_t divisor)
-{
-	return (value - cmos_mod(value, divisor)) / divisor;
-}
-
-static int64_t cmos_days(int64_t year, int64_t month, int64_t day)
-{
-	int64_t from_march = cmos_mod(month + 9, 12);
-	int64_t y = year + cmos_floor(month - 3, 12);
-
-	return cmos_floor(y, 400) * DAYS_400_YEARS + cmos_mod(y, 400) * 365 + cmos_mod(y, 400) / 4 -
-	       cmos_mod(y, 400) / 100 + (153 * from_march + 2) / 5 + day - 1 - DAYS_TO_1970;
-}
-
-static struct cmos_date cmos_date(int64_t days)
-{
-	int64_t shifted = days + DAYS_TO_1970;
-	int64_t in_era = cmos_mod(shifted, DAYS_400_YEARS);
-	int64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
-	int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
-	int64_t from_march = (5 * in_year + 2) / 153;
-
-	year += 400 * cmos_floor(shifted, DAYS_400_YEARS) + (from_march >= 10);
-	return (struct cmos_date){.year = year,
-		.month = (int)((from_march + 2) % 12 + 1),
-		.day = (int)(in_year - (153 * from_march + 2) / 5 + 1)};
-}
-
 void cmos_time_store(uint8_t regs[CMOS_SIZE], int64_t time)
 {
-	int64_t days = cmos_floor(time, SECONDS_A_DAY);
-	int64_t seconds = cmos_mod(time, SECONDS_A_DAY);
-	struct cmos_date date = cmos_date(days);
+	int64_t days = calendar_floor(time, CALENDAR_SECONDS_A_DAY);
+	int64_t seconds = calendar_mod(time, CALENDAR_SECONDS_A_DAY);
+	struct calendar_date date = calendar_date(days);
 
 	regs[CMOS_SECONDS] = cmos_encode(regs, seconds % 60);
 	regs[CMOS_MINUTES] = cmos_encode(regs, seconds / 60 % 60);
 	regs[CMOS_HOURS] = cmos_encode_hour(regs, seconds / 3600);
-	regs[CMOS_WEEKDAY] = cmos_encode(regs, cmos_mod(days + 4, 7) + 1); /* 1: Sunday */
+	regs[CMOS_WEEKDAY] = cmos_encode(regs, calendar_mod(days + 4, 7) + 1); /* 1: Sunday */
 	regs[CMOS_DAY] = cmos_encode(regs, date.day);
 	regs[CMOS_MONTH] = cmos_encode(regs, date.month);
-	regs[CMOS_YEAR] = cmos_encode(regs, cmos_mod(date.year, 100));
-	regs[CMOS_CENTURY] = cmos_encode(regs, cmos_mod(cmos_floor(date.year, 100), 100));
+	regs[CMOS_YEAR] = cmos_encode(regs, calendar_mod(date.year, 100));
+	regs[CMOS_CENTURY] = cmos_encode(regs, calendar_mod(calendar_floor(date.year, 100), 100));
 }
 
 int64_t cmos_time_load(const uint8_t regs[CMOS_SIZE])
 {
 	int64_t year =
 		cmos_decode(regs, regs[CMOS_CENTURY]) * 100ll + cmos_decode(regs, regs[CMOS_YEAR]);
-	int64_t days = cmos_days(
+	int64_t days = calendar_days(
 		year, cmos_decode(regs, regs[CMOS_MONTH]), cmos_decode(regs, regs[CMOS_DAY]));
 
-	return days * SECONDS_A_DAY + cmos_decode_hour(regs, regs[CMOS_HOURS]) * 3600ll +
+	return days * CALENDAR_SECONDS_A_DAY + cmos_decode_hour(regs, regs[CMOS_HOURS]) * 3600ll +
 	       cmos_decode(regs, regs[CMOS_MINUTES]) * 60ll + cmos_decode(regs, regs[CMOS_SECONDS]);
 }
 
@@ -132,13 +85,13 @@ int64_t cmos_time_next_alarm(const uint8_t regs[CMOS_SIZE], int64_t after)
 	int64_t t = after + 1;
 
 	for (int i = 0; i < ALARM_STEPS_MAX; i++) {
-		if (!cmos_alarm_matches(
-			    regs[CMOS_HOURS_ALARM], hour, cmos_mod(t, SECONDS_A_DAY) / 3600))
-			t += 3600 - cmos_mod(t, 3600);
+		if (!cmos_alarm_matches(regs[CMOS_HOURS_ALARM], hour,
+			    calendar_mod(t, CALENDAR_SECONDS_A_DAY) / 3600))
+			t += 3600 - calendar_mod(t, 3600);
 		else if (!cmos_alarm_matches(
-				 regs[CMOS_MINUTES_ALARM], minute, cmos_mod(t, 3600) / 60))
-			t += 60 - cmos_mod(t, 60);
-		else if (!cmos_alarm_matches(regs[CMOS_SECONDS_ALARM], second, cmos_mod(t, 60)))
+				 regs[CMOS_MINUTES_ALARM], minute, calendar_mod(t, 3600) / 60))
+			t += 60 - calendar_mod(t, 60);
+		else if (!cmos_alarm_matches(regs[CMOS_SECONDS_ALARM], second, calendar_mod(t, 60)))
 			t++;
 		else
 			return t;
