@@ -62,12 +62,12 @@ void cmos_time_store(uint8_t regs[CMOS_SIZE], int64_t time)
 int64_t cmos_time_load(const uint8_t regs[CMOS_SIZE])
 {
 	int64_t year =
-		cmos_decode(regs, regs[CMOS_CENTURY]) * 100ll + cmos_decode(regs, regs[CMOS_YEAR]);
+		cmos_decode(regs, regs[CMOS_CENTURY]) * 100LL + cmos_decode(regs, regs[CMOS_YEAR]);
 	int64_t days = calendar_days(
 		year, cmos_decode(regs, regs[CMOS_MONTH]), cmos_decode(regs, regs[CMOS_DAY]));
 
-	return days * CALENDAR_SECONDS_A_DAY + cmos_decode_hour(regs, regs[CMOS_HOURS]) * 3600ll +
-	       cmos_decode(regs, regs[CMOS_MINUTES]) * 60ll + cmos_decode(regs, regs[CMOS_SECONDS]);
+	return days * CALENDAR_SECONDS_A_DAY + cmos_decode_hour(regs, regs[CMOS_HOURS]) * 3600LL +
+	       cmos_decode(regs, regs[CMOS_MINUTES]) * 60LL + cmos_decode(regs, regs[CMOS_SECONDS]);
 }
 
 /* ---- Alarm ---- */

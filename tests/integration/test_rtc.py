@@ -16,7 +16,7 @@ def test_time_alarm_and_setting(base):
         told = int(vm.expect(r"is (\d+)").group(1))
         # The console may be late, the clock may not.
         assert abs(told - time.time()) < 60
-        vm.expect(r"8: +[1-9]\d* .*rtc0")
+        vm.expect(r": +[1-9]\d* .*rtc0")
         vm.expect("Mon Feb  3 00:00:.. 2031")
         vm.expect("Mon Feb  3 00:00:.. 2031")
         assert vm.wait() == 0

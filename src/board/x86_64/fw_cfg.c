@@ -15,7 +15,7 @@
 #include "base/strbuf.h"
 #include "device/fw_cfg.h"
 
-#define FW_CFG_E820_SIZE   20
+#define FW_CFG_E820_SIZE   20u
 #define FW_CFG_SETUP_MIN   0x206 /* of a bzImage: up to the magic number and past it */
 #define FW_CFG_SETUP_SECTS 0x1f1
 #define FW_CFG_SETUP_MAGIC 0x202
