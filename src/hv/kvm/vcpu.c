@@ -160,6 +160,9 @@ static int kvm_vcpu_run(struct hv_vcpu *base, struct hv_exit *ret_exit)
 			ret_exit->reason = HV_EXIT_KICKED;
 			return 0;
 		}
+		/* A signal that was not ours: the thread was stopped, and has been continued. */
+		if (ret == -EINTR)
+			kvm_arch_clock_paused(base);
 	}
 }
 
