@@ -31,6 +31,14 @@ tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-watchdog" "$(tools/lab/fetc
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
 tools/lab/efi_disk.sh "$ALIOTH_DATA/efi.img" "$ALIOTH_DATA/debian12-cloud.bzImage" "$ALIOTH_DATA/initramfs" \
 	"console=ttyS0 quiet alioth.run=ls+/sys/firmware/efi/systab&&echo+by+UEFI;reboot+-f"
+tools/images/linuxboot.sh "$build/linuxboot/linuxboot" "$ALIOTH_DATA/linuxboot"
+
+# Whole systems are for test-full, or for whom asks for them.
+prepare_disk() {
+	tools/deps.sh images
+	tools/images/debian.sh >"$ALIOTH_DATA/disk-system"
+	tools/images/seed.sh --hostname seeded-7 --password "it's a word" --instance-id test "$ALIOTH_DATA/seed.img"
+}
 
 files=
 while [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; do
@@ -38,6 +46,10 @@ while [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; do
 	shift
 done
 files=${files:-tests/integration/test_*.py}
+case $files,${ALIOTH_TESTS:-} in
+*,'not long') ;;
+*test_disk* | *'*'*) prepare_disk ;;
+esac
 [ -z "${ALIOTH_TESTS:-}" ] || set -- -m "$ALIOTH_TESTS" "$@"
 set -- /usr/bin/python3 -B -m pytest -p no:cacheprovider -q --color=no "$@"
 

@@ -20,14 +20,16 @@ settings() {
 	rm -f "$root/var/lib/dbus/machine-id"
 }
 
-# cloud-init looks for a seed, and stays out of the way where there is none. Networks are systemd's; a machine without a network card does not
-# wait for one.
+# cloud-init looks for a seed, and stays out of the way where there is none; it has no locales to make, and GRUB's package need not know the
+# disk. Networks are systemd's; a machine without a network card does not wait for one.
 cloud_settings() {
 	cat >"$root/etc/cloud/cloud.cfg.d/90_alioth.cfg" <<-CONF
 		datasource_list: [NoCloud, ConfigDrive]
 		system_info:
 		  network:
 		    renderers: [networkd]
+		locale: false
+		grub_dpkg: {enabled: false}
 	CONF
 	chroot "$root" systemctl enable systemd-networkd >/dev/null
 	mkdir -p "$root/etc/systemd/system/systemd-networkd-wait-online.service.d"
@@ -37,6 +39,12 @@ cloud_settings() {
 		[Service]
 		ExecStart=
 		ExecStart=/lib/systemd/systemd-networkd-wait-online --any --timeout=30
+	CONF
+	# Not before the seed's password is set.
+	mkdir -p "$root/etc/systemd/system/serial-getty@.service.d"
+	cat >"$root/etc/systemd/system/serial-getty@.service.d/alioth.conf" <<-CONF
+		[Unit]
+		After=cloud-config.service
 	CONF
 }
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Entries of the UAPI group's Boot Loader Specification, type 1, as systemd-boot and Fedora's GRUB
+ * read them: one file each in loader/entries. All functions [any].
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "entry.h"
+#include "vars.h"
+
+/*
+ * Adds the entry of one file to menu. name: the file's, with .conf. vars: GRUB's variables, which
+ * Fedora's entries use in their options; others are empty.
+ */
+void bls_parse_entry(const char *text, size_t len, const char *name, const struct vars *vars,
+	struct boot_menu *menu);
+
+/* The value of `default` in a loader.conf, owned by the caller; NULL if there is none. */
+char *bls_parse_default(const char *text, size_t len);
+
+/* Sorts the entries from index `first` on: newest version first, then by id, descending. */
+void bls_sort(struct boot_menu *menu, unsigned int first);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a disk offers to boot.
+ */
+#include "entry.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+void boot_entry_free(struct boot_entry *entry)
+{
+	if (!entry)
+		return;
+	for (unsigned int i = 0; i < entry->n_initrds; i++)
+		free(entry->initrds[i]);
+	free(entry->title);
+	free(entry->id);
+	free(entry->position);
+	free(entry->version);
+	free(entry->kernel);
+	free(entry->options);
+	free(entry->fs_uuid);
+	free(entry);
+}
+
+void boot_menu_deinit(struct boot_menu *menu)
+{
+	for (unsigned int i = 0; i < menu->n; i++)
+		boot_entry_free(menu->entries[i]);
+	menu->n = 0;
+}
+
+void boot_menu_add(struct boot_menu *menu, struct boot_entry *entry)
+{
+	if (!entry->title || !entry->kernel || !entry->kernel[0] || menu->n == BOOT_ENTRIES_MAX)
+		boot_entry_free(entry);
+	else
+		menu->entries[menu->n++] = entry;
+}
+
+static bool boot_is_same(const char *name, const char *other)
+{
+	return other && !strcmp(name, other);
+}
+
+int boot_menu_find(const struct boot_menu *menu, unsigned int first, const char *name)
+{
+	if (!name[0])
+		return -1;
+	for (unsigned int i = first; i < menu->n; i++) {
+		const struct boot_entry *entry = menu->entries[i];
+
+		if (boot_is_same(name, entry->position) || boot_is_same(name, entry->id) ||
+			boot_is_same(name, entry->title))
+			return (int)i;
+	}
+	for (unsigned int i = first; i < menu->n; i++) {
+		/* systemd-boot's patterns may name the file with its ending. */
+		if (menu->entries[i]->id && !menu->entries[i]->position &&
+			!fnmatch(name, menu->entries[i]->id, 0))
+			return (int)i;
+	}
+	return -1;
+}

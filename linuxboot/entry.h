@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a disk offers to boot. Parsers add entries to a menu, which has room for so many and no
+ * more. All functions [any]; a menu belongs to one thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#define BOOT_ENTRIES_MAX 128
+#define BOOT_INITRDS_MAX 8
+/* Longest command line of x86 Linux (COMMAND_LINE_SIZE). */
+#define BOOT_OPTIONS_MAX 2048
+
+struct boot_entry {
+	char *title;    /* with the menus above it: "Advanced options>Linux 6.1" */
+	char *id;       /* GRUB's --id with those above it, or a file name without .conf */
+	char *position; /* "1>0" in GRUB's menus, else NULL */
+	char *version;  /* of a loader entry, for sorting; or NULL */
+	char *kernel;   /* path in a file system */
+	char *initrds[BOOT_INITRDS_MAX];
+	unsigned int n_initrds;
+	char *options;
+	char *fs_uuid; /* of the file system that the paths are in; NULL: that of the configuration
+			*/
+	unsigned int volume; /* for the program: where the configuration was found */
+};
+
+struct boot_menu {
+	struct boot_entry *entries[BOOT_ENTRIES_MAX];
+	unsigned int n;
+};
+
+void boot_entry_free(struct boot_entry *entry);
+void boot_menu_deinit(struct boot_menu *menu);
+
+/* Takes entry, which is freed where it has no kernel or title, or there is no room for it. */
+void boot_menu_add(struct boot_menu *menu, struct boot_entry *entry);
+
+/*
+ * The entry from index `first` on that `name` means: a position, an id or a title, a shell pattern
+ * of an id (systemd-boot's default); -1 if there is none. An empty name means nothing.
+ */
+int boot_menu_find(const struct boot_menu *menu, unsigned int first, const char *name);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loads the kernel of an entry (kexec_file_load(2)) and starts it.
+ */
+#include "kexec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kexec.h>
+#include <linux/reboot.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+/* Half of the memory that is free: the kernel keeps a second copy of what it loads. */
+static off_t kexec_room(void)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) ? 0 : (off_t)((info.freeram + info.bufferram) / 2 * info.mem_unit);
+}
+
+static bool kexec_fail(const struct volume *volume, const char *path, const char *why)
+{
+	printf("cannot load %s of %s: %s\n", path, volume->name, why);
+	return false;
+}
+
+/* Appends a file to a descriptor. */
+static bool kexec_append(const struct volume *volume, const char *path, int out)
+{
+	auto_close int in = volume_open(volume, path);
+	struct stat status;
+	off_t left;
+
+	if (in < 0 || fstat(in, &status))
+		return kexec_fail(volume, path, strerror(in < 0 ? -in : errno));
+	if (!S_ISREG(status.st_mode) || status.st_size > kexec_room())
+		return kexec_fail(
+			volume, path, "it is no file that fits into memory; give the machine more");
+	for (left = status.st_size; left > 0;) {
+		ssize_t n = sendfile(out, in, NULL, (size_t)left);
+
+		if (n <= 0)
+			return kexec_fail(
+				volume, path, n ? strerror(errno) : "it is shorter than it says");
+		left -= n;
+	}
+	return true;
+}
+
+/* The initramfs files of the entry, one after the other, in memory; -1 after a line. */
+static int kexec_initrd(const struct volume *volume, const struct boot_entry *entry)
+{
+	int fd = memfd_create("initrd", MFD_CLOEXEC);
+
+	for (unsigned int i = 0; fd >= 0 && i < entry->n_initrds; i++) {
+		if (!kexec_append(volume, entry->initrds[i], fd)) {
+			close(fd);
+			return -1;
+		}
+	}
+	if (fd < 0)
+		printf("no memory for the initramfs: %s\n", strerror(errno));
+	return fd;
+}
+
+/* A system that does not say where its console is would be silent: it gets this one's. */
+static char *kexec_cmdline(const struct boot_entry *entry)
+{
+	bool has_console =
+		!strncmp(entry->options, "console=", 8) || strstr(entry->options, " console=");
+	char *cmdline = NULL;
+
+	if (asprintf(&cmdline, "%s%s", entry->options, has_console ? "" : " console=ttyS0") < 0)
+		return NULL;
+	return cmdline;
+}
+
+bool kexec_load(const struct volumes *volumes, const struct boot_entry *entry)
+{
+	const struct volume *volume = volumes_of_entry(volumes, entry);
+	auto_free char *cmdline = kexec_cmdline(entry);
+	auto_close int kernel = -1;
+	auto_close int initrd = -1;
+	unsigned long flags = entry->n_initrds ? 0 : KEXEC_FILE_NO_INITRAMFS;
+
+	if (!volume || !cmdline) {
+		printf("no disk has the files of this entry: %s%s\n", entry->kernel,
+			entry->n_initrds ? " and its initramfs" : "");
+		return false;
+	}
+	kernel = volume_open(volume, entry->kernel);
+	if (kernel < 0)
+		return kexec_fail(volume, entry->kernel, strerror(-kernel));
+	if (entry->n_initrds && (initrd = kexec_initrd(volume, entry)) < 0)
+		return false;
+	if (syscall(SYS_kexec_file_load, kernel, initrd, strlen(cmdline) + 1, cmdline, flags))
+		return kexec_fail(volume, entry->kernel,
+			errno == ENOEXEC ? "it is no kernel that this one can start"
+					 : strerror(errno));
+	printf("%s of %s: %s\n", entry->kernel, volume->name, cmdline);
+	return true;
+}
+
+void kexec_start(void)
+{
+	(void)fflush(stdout);
+	sync();
+	syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
+	printf("the kernel was not started: %s\n", strerror(errno));
+}

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file systems of all disks, and what is found in them.
+ */
+#include "volumes.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "bls.h"
+#include "grub.h"
+
+/* A configuration that is larger is none. */
+#define VOLUME_FILE_MAX  (256U << 10)
+#define VOLUME_CONFS_MAX 512
+
+/* ---- Devices ---- */
+
+static bool volume_is_candidate(const char *name)
+{
+	return name[0] != '.' && strncmp(name, "loop", 4) && strncmp(name, "ram", 3) &&
+	       strncmp(name, "zram", 4);
+}
+
+static int volume_by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strverscmp((*a)->d_name, (*b)->d_name);
+}
+
+static int volume_filter(const struct dirent *entry)
+{
+	return volume_is_candidate(entry->d_name);
+}
+
+/* The disk of a partition is the folder above it in sysfs: .../block/vda/vda1. */
+static void volume_find_disk(struct volume *volume)
+{
+	char path[96];
+	char target[512];
+	ssize_t len;
+	char *slash;
+
+	(void)snprintf(path, sizeof(path), "/sys/class/block/%s/partition", volume->name);
+	(void)snprintf(volume->disk, sizeof(volume->disk), "%s", volume->name);
+	if (access(path, F_OK))
+		return;
+	(void)snprintf(path, sizeof(path), "/sys/class/block/%s", volume->name);
+	len = readlink(path, target, sizeof(target) - 1);
+	if (len <= 0)
+		return;
+	target[len] = 0;
+	slash = strrchr(target, '/');
+	if (!slash)
+		return;
+	*slash = 0;
+	slash = strrchr(target, '/');
+	if (slash)
+		(void)snprintf(volume->disk, sizeof(volume->disk), "%.31s", slash + 1);
+}
+
+/* Whether the kernel found partitions on this device. */
+static bool volume_has_partitions(const char *name)
+{
+	char path[96];
+	struct dirent **list;
+	bool found = false;
+	int n;
+
+	(void)snprintf(path, sizeof(path), "/sys/class/block/%s", name);
+	n = scandir(path, &list, NULL, NULL);
+	for (int i = 0; i < n; i++) {
+		found |= !strncmp(list[i]->d_name, name, strlen(name));
+		free(list[i]);
+	}
+	if (n >= 0)
+		free(list);
+	return found;
+}
+
+static bool volume_mount(struct volume *volume, const char *device)
+{
+	char where[64];
+
+	(void)snprintf(where, sizeof(where), "/volumes/%s", volume->name);
+	if ((mkdir(where, 0700) && errno != EEXIST) ||
+		mount(device, where, volume->fs.type, MS_RDONLY | MS_NODEV | MS_NOEXEC | MS_NOSUID,
+			volume->fs.options)) {
+		printf("%s: cannot mount its %s: %s\n", volume->name, volume->fs.type,
+			strerror(errno));
+		return false;
+	}
+	volume->root = open(where, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return volume->root >= 0;
+}
+
+/* A device becomes a volume, or a line tells why not. */
+static bool volume_probe(struct volume *volume, const char *name)
+{
+	uint8_t start[FS_IDENTITY_BYTES];
+	char device[64];
+	auto_close int fd = -1;
+	ssize_t len;
+
+	*volume = (struct volume){.root = -1};
+	(void)snprintf(volume->name, sizeof(volume->name), "%.31s", name);
+	volume_find_disk(volume);
+	if (volume_has_partitions(name))
+		return false;
+	(void)snprintf(device, sizeof(device), "/dev/%s", volume->name);
+	fd = open(device, O_RDONLY | O_CLOEXEC);
+	len = fd < 0 ? -1 : pread(fd, start, sizeof(start), 0);
+	if (len < 0) {
+		printf("%s: cannot be read: %s\n", volume->name, strerror(errno));
+		return false;
+	}
+	if (!fs_identify(start, (size_t)len, &volume->fs)) {
+		printf("%s: no %s\n", volume->name,
+			strcmp(volume->name, volume->disk)
+				? "file system that this loader reads"
+				: "partition table, and no file system that this loader reads");
+		return false;
+	}
+	return volume_mount(volume, device);
+}
+
+void volumes_mount(struct volumes *volumes)
+{
+	struct dirent **list;
+	int n = scandir("/sys/class/block", &list, volume_filter, volume_by_name);
+
+	volumes->n = 0;
+	if (n <= 0)
+		printf("no disk\n");
+	for (int i = 0; i < n; i++) {
+		if (volumes->n < VOLUMES_MAX &&
+			volume_probe(&volumes->list[volumes->n], list[i]->d_name))
+			volumes->n++;
+		free(list[i]);
+	}
+	if (n >= 0)
+		free(list);
+}
+
+void volumes_unmount(struct volumes *volumes)
+{
+	for (unsigned int i = 0; i < volumes->n; i++) {
+		char where[64];
+
+		close(volumes->list[i].root);
+		(void)snprintf(where, sizeof(where), "/volumes/%s", volumes->list[i].name);
+		(void)umount2(where, MNT_DETACH);
+	}
+	volumes->n = 0;
+}
+
+/* ---- Files ---- */
+
+int volume_open(const struct volume *volume, const char *path)
+{
+	/* Not blocking: a name may lead to a pipe. */
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, .resolve = RESOLVE_IN_ROOT};
+	long fd = syscall(SYS_openat2, volume->root, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+/* A whole small file, NUL-terminated and owned by the caller; NULL if it is not there or too large.
+ */
+static char *volume_read(const struct volume *volume, const char *path, size_t *ret_len)
+{
+	auto_close int fd = volume_open(volume, path);
+	auto_free char *text = malloc(VOLUME_FILE_MAX + 1);
+	size_t len = 0;
+	ssize_t n;
+
+	if (fd < 0 || !text)
+		return NULL;
+	while ((n = read(fd, text + len, VOLUME_FILE_MAX + 1 - len)) > 0)
+		len += (size_t)n;
+	if (n < 0 || len > VOLUME_FILE_MAX) {
+		printf("%s: cannot read %s: %s\n", volume->name, path,
+			n < 0 ? strerror(errno) : "it is too large");
+		return NULL;
+	}
+	text[len] = 0;
+	*ret_len = len;
+	return steal_ptr(&text);
+}
+
+static bool volume_has(const struct volume *volume, const char *path)
+{
+	struct stat status;
+	auto_close int fd = volume_open(volume, path);
+
+	return fd >= 0 && !fstat(fd, &status) && S_ISREG(status.st_mode);
+}
+
+static bool volume_has_entry(const struct volume *volume, const struct boot_entry *entry)
+{
+	for (unsigned int i = 0; i < entry->n_initrds; i++) {
+		if (!volume_has(volume, entry->initrds[i]))
+			return false;
+	}
+	return volume_has(volume, entry->kernel);
+}
+
+const struct volume *volumes_of_entry(const struct volumes *volumes, const struct boot_entry *entry)
+{
+	const struct volume *own = &volumes->list[entry->volume];
+	const struct volume *best = NULL;
+	int best_rank = 0;
+
+	for (unsigned int i = 0; i < volumes->n; i++) {
+		const struct volume *volume = &volumes->list[i];
+		bool named = entry->fs_uuid && !strcasecmp(entry->fs_uuid, volume->fs.uuid);
+		int rank = 1 + !strcmp(volume->disk, own->disk) + (volume == own) * 2 + named * 4;
+
+		if (rank > best_rank && volume_has_entry(volume, entry)) {
+			best = volume;
+			best_rank = rank;
+		}
+	}
+	return best;
+}
+
+/* ---- Configurations ---- */
+
+static void volume_load_env(const struct volume *volume, const char *folder, struct vars *vars)
+{
+	char path[64];
+	size_t len = 0;
+	auto_free char *text = NULL;
+
+	(void)snprintf(path, sizeof(path), "%s/grubenv", folder);
+	text = volume_read(volume, path, &len);
+	if (text)
+		vars_load_env(vars, text, len);
+	/* For one start only, and this loader writes nothing that would end it. */
+	vars_set(vars, "next_entry", "");
+}
+
+static void volume_grub(const struct volume *volume, struct vars *vars, struct boot_menu *menu)
+{
+	static const char *const folders[] = {"/boot/grub", "/boot/grub2", "/grub", "/grub2"};
+
+	for (unsigned int i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		char path[64];
+		size_t len = 0;
+		auto_free char *text = NULL;
+
+		(void)snprintf(path, sizeof(path), "%s/grub.cfg", folders[i]);
+		text = volume_read(volume, path, &len);
+		if (!text)
+			continue;
+		volume_load_env(volume, folders[i], vars);
+		grub_parse(text, len, vars, menu);
+		return;
+	}
+}
+
+static int volume_is_conf(const struct dirent *entry)
+{
+	size_t len = strlen(entry->d_name);
+
+	return len > 5 && !strcmp(entry->d_name + len - 5, ".conf");
+}
+
+static void volume_bls_file(const struct volume *volume, const char *folder, const char *name,
+	const struct vars *vars, struct boot_menu *menu)
+{
+	auto_free char *path = NULL;
+	auto_free char *text = NULL;
+	size_t len = 0;
+
+	if (asprintf(&path, "%s/%s", folder, name) < 0)
+		return;
+	text = volume_read(volume, path, &len);
+	if (text)
+		bls_parse_entry(text, len, name, vars, menu);
+}
+
+static void volume_bls_folder(const struct volume *volume, const char *folder,
+	const struct vars *vars, struct boot_menu *menu)
+{
+	auto_close int fd = volume_open(volume, folder);
+	char path[64];
+	struct dirent **list;
+	int n;
+
+	if (fd < 0)
+		return;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = scandir(path, &list, volume_is_conf, alphasort);
+	for (int i = 0; i < n; i++) {
+		if (i < VOLUME_CONFS_MAX)
+			volume_bls_file(volume, folder, list[i]->d_name, vars, menu);
+		free(list[i]);
+	}
+	if (n >= 0)
+		free(list);
+}
+
+/* The default of a volume's entries, which begin at `first`; -1 if it says none that exists. */
+static int volume_default(const struct volume *volume, const struct vars *vars,
+	const struct boot_menu *menu, unsigned int first)
+{
+	size_t len = 0;
+	auto_free char *text = volume_read(volume, "/loader/loader.conf", &len);
+	auto_free char *pattern = text ? bls_parse_default(text, len) : NULL;
+	int found = boot_menu_find(menu, first, vars_get(vars, "default"));
+
+	if (found < 0)
+		found = boot_menu_find(menu, first, vars_get(vars, "saved_entry"));
+	return found < 0 && pattern ? boot_menu_find(menu, first, pattern) : found;
+}
+
+/* Adds the entries of one volume, and gives the index of its choice or -1. */
+static int volume_find_entries(
+	const struct volumes *volumes, unsigned int index, struct boot_menu *menu)
+{
+	const struct volume *volume = &volumes->list[index];
+	struct vars *vars = new0(struct vars);
+	unsigned int first = menu->n;
+	unsigned int bls_first;
+	int found;
+
+	if (!vars)
+		return -1;
+	volume_grub(volume, vars, menu);
+	bls_first = menu->n;
+	volume_bls_folder(volume, "/loader/entries", vars, menu);
+	volume_bls_folder(volume, "/boot/loader/entries", vars, menu);
+	bls_sort(menu, bls_first);
+	for (unsigned int i = first; i < menu->n; i++)
+		menu->entries[i]->volume = index;
+	found = volume_default(volume, vars, menu, first);
+	vars_deinit(vars);
+	free(vars);
+	return found < 0 && menu->n > first ? (int)first : found;
+}
+
+void volumes_find_entries(
+	const struct volumes *volumes, struct boot_menu *menu, unsigned int *ret_default)
+{
+	int chosen = -1;
+
+	for (unsigned int i = 0; i < volumes->n; i++) {
+		unsigned int before = menu->n;
+		int found = volume_find_entries(volumes, i, menu);
+
+		if (menu->n == before)
+			printf("%s: %s without boot entries\n", volumes->list[i].name,
+				volumes->list[i].fs.type);
+		if (chosen < 0)
+			chosen = found;
+	}
+	*ret_default = chosen < 0 ? 0 : (unsigned int)chosen;
+}

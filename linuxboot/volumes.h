@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file systems of all disks, mounted read-only under /volumes, and what is found in them.
+ */
+#pragma once
+
+#include "entry.h"
+#include "fs_identity.h"
+
+#define VOLUMES_MAX 64
+
+struct volume {
+	char name[32]; /* of the block device */
+	char disk[32]; /* of the disk that it is on */
+	struct fs_identity fs;
+	int root; /* descriptor of the mounted root */
+};
+
+struct volumes {
+	struct volume list[VOLUMES_MAX];
+	unsigned int n;
+};
+
+/* Finds and mounts them, in the order of their names; prints a line for each device that is of no
+ * use. */
+void volumes_mount(struct volumes *volumes);
+void volumes_unmount(struct volumes *volumes);
+
+/* Adds the boot entries of all volumes; *ret_default is the first volume's choice, 0 where there is
+ * none. */
+void volumes_find_entries(
+	const struct volumes *volumes, struct boot_menu *menu, unsigned int *ret_default);
+
+/* Opens a file of a volume for reading; links and ".." do not lead out of it. -errno. */
+int volume_open(const struct volume *volume, const char *path);
+
+/*
+ * The volume with all files of an entry: the one that it names, else its own, else one of the same
+ * disk, else any. NULL if there is none.
+ */
+const struct volume *volumes_of_entry(
+	const struct volumes *volumes, const struct boot_entry *entry);

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole systems on disks: the Debian image of tools/images/debian.sh, with a seed of tools/images/seed.sh."""
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import data
+from test_clock import assert_right
+from test_linuxboot import loader
+from vm import VM
+
+pytestmark = pytest.mark.long
+
+PASSWORD = "it's a word"
+HOSTNAME = "seeded-7"
+# A system of some hundred processes, in an emulated host.
+BOOT = 600
+
+
+def system(name):
+    with open(data("disk-system"), encoding="utf-8") as f:
+        return os.path.join(f.read().strip(), name)
+
+
+@pytest.fixture
+def seed(tmp_path):
+    path = str(tmp_path / "seed.img")
+    shutil.copy(data("seed.img"), path)
+    return path
+
+
+@pytest.fixture
+def raw(tmp_path):
+    path = str(tmp_path / "disk.raw")
+    subprocess.run(["cp", "--sparse=always", system("disk.raw"), path], check=True)
+    yield path
+    os.unlink(path)
+
+
+@pytest.fixture
+def qcow2(tmp_path):
+    """The options of --blk for an image over the system's own disk, which stays as it is."""
+    path, back = str(tmp_path / "disk.qcow2"), system("disk.raw")
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", back, "-F", "raw", path], check=True)
+    return f"path={path},format=qcow2,backing={back}"
+
+
+def direct(disk, seed):
+    """Arguments of alioth for a direct kernel boot."""
+    return ["boot", "--kernel", system("vmlinuz"), "--initramfs", system("initrd.img"), "--cmdline", "root=/dev/vda2 console=ttyS0 quiet",
+            "--memory", "size=512M", "--blk", disk, "--blk", f"path={seed},readonly=on", "--entropy"]
+
+
+def log_in(vm):
+    vm.expect(f"{HOSTNAME} login: ", BOOT)
+    vm.send("debian\n")
+    vm.expect("assword: ")
+    vm.send(PASSWORD + "\n")
+    vm.expect(r"debian@" + HOSTNAME + r":.*\$ ")
+
+
+def output_of(vm, command):
+    """What a command in the guest prints."""
+    vm.send(f"echo begin''ning; {command}; echo en''ded\n")
+    vm.expect("beginning\r?\n")
+    start = vm.seen
+    match = vm.expect("ended\r?\n")
+    return vm.output[start:match.start()].decode(errors="replace").replace("\r\n", "\n")
+
+
+def assert_healthy(vm):
+    before = time.time()
+    guest = float(output_of(vm, "date +%s.%N"))
+    assert_right((before, guest, time.time()))
+    state = output_of(vm, "systemctl is-system-running --wait")
+    assert state == "running\n", output_of(vm, "systemctl --failed --no-pager --plain")
+    assert output_of(vm, "systemctl --failed --no-legend --plain") == ""
+
+
+def power_off(vm):
+    vm.send("sudo poweroff\n")
+    assert vm.wait(BOOT) == 0
+
+
+def assert_root_is_clean(raw):
+    """The file system was unmounted in order."""
+    part = raw + ".root"
+    subprocess.run(["dd", f"if={raw}", f"of={part}", "bs=1M", "skip=33", "conv=sparse", "status=none"], check=True)
+    try:
+        header = subprocess.run(["/sbin/dumpe2fs", "-h", part], check=True, capture_output=True, text=True).stdout
+        assert "Filesystem state:         clean" in header and "needs_recovery" not in header
+    finally:
+        os.unlink(part)
+
+
+def test_direct_kernel_boot_of_a_raw_disk(raw, seed):
+    with VM(*direct(f"path={raw}", seed)) as vm:
+        log_in(vm)
+        assert_healthy(vm)
+        vm.send("sudo reboot\n")
+        log_in(vm)
+        assert_healthy(vm)
+        power_off(vm)
+    assert_root_is_clean(raw)
+
+
+def test_sigterm_shuts_a_qcow2_system_down_in_order(qcow2, seed):
+    with VM(*direct(qcow2, seed)) as vm:
+        log_in(vm)
+        assert output_of(vm, "hostname") == HOSTNAME + "\n"
+        assert "status: done" in output_of(vm, "cloud-init status --wait")
+        assert_healthy(vm)
+        output_of(vm, "sudo sh -c 'mkdir -p /var/log/journal; systemctl restart systemd-journald; journalctl --flush'")
+        vm.signal(signal.SIGTERM)
+        assert vm.wait(BOOT) == 0
+    # What the journal kept says that it was the button, and that everything was stopped.
+    with VM(*direct(qcow2, seed)) as vm:
+        log_in(vm)
+        log = output_of(vm, "sudo journalctl -b -1 --no-pager -o cat | grep -E 'Power key pressed|Reached target (Power-Off|poweroff|.*System Power Off)'")
+        assert "Power key pressed" in log and "ower" in log.splitlines()[-1] and len(log.splitlines()) >= 2, log
+        power_off(vm)
+
+
+def test_ten_reboots(qcow2, seed):
+    with VM(*direct(qcow2, seed)) as vm:
+        for _ in range(10):
+            log_in(vm)
+            vm.send("sudo reboot\n")
+        log_in(vm)
+        assert_healthy(vm)
+        power_off(vm)
+
+
+def test_damaged_partition_table_says_so(tmp_path, seed):
+    """The kernel's own initramfs tells what it misses, and the monitor does not hang."""
+    path = tmp_path / "damaged.raw"
+    with open(system("disk.raw"), "rb") as f:
+        start = bytearray(f.read(1 << 20))
+    start[:34 * 512] = bytes(b ^ 0xa5 for b in start[:34 * 512])
+    path.write_bytes(bytes(start) + bytes(16 << 20))
+    args = direct(f"path={path}", seed)
+    args[args.index("--cmdline") + 1] += " rootdelay=5 panic=1"
+    with VM(*args, "--no-reboot") as vm:
+        vm.expect("/dev/vda2 does not exist", BOOT)
+        assert vm.wait(BOOT) == 6
+
+
+def test_linuxboot_starts_it_from_its_own_menu(raw, seed):
+    with VM(*loader(raw), "--blk", f"path={seed},readonly=on") as vm:
+        for leave in ("sudo reboot\n", "sudo poweroff\n"):
+            vm.expect(r"\*  1  vda2 +Debian GNU/Linux\r?\n", BOOT)
+            log_in(vm)
+            assert_healthy(vm)
+            vm.send(leave)
+        assert vm.wait(BOOT) == 0
+    assert_root_is_clean(raw)

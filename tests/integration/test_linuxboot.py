@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The boot loader of linuxboot/: what it finds on disks, and what it says when it finds nothing."""
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import data
+from vm import VM
+
+
+def loader(*disks, options="", timeout=1):
+    args = ["boot", "--kernel", data("linuxboot/vmlinuz"), "--initramfs", data("linuxboot/initramfs"), "--memory", "size=384M",
+            "--cmdline", f"console=ttyS0 quiet linuxboot.timeout={timeout} {options}"]
+    for disk in disks:
+        args += ["--blk", f"path={disk}"]
+    return args
+
+
+@pytest.fixture
+def ext4(tmp_path):
+    """Makes a file system with a kernel, an initramfs and some configuration: path in it to text."""
+    def make(name, files):
+        tree = tmp_path / (name + ".tree")
+        for path, text in {**files, "boot/vmlinuz": None, "boot/initrd": None}.items():
+            file = tree / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if text is None:
+                shutil.copy(data("debian12-cloud.bzImage" if path == "boot/vmlinuz" else "initramfs"), file)
+            else:
+                file.write_text(text)
+        image = str(tmp_path / name)
+        subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", tree, image, "32M"], check=True)
+        shutil.rmtree(tree)
+        return image
+    return make
+
+
+def grub(*entries, head=""):
+    """A grub.cfg: each entry a title, an id and the options of its kernel."""
+    return head + "".join(f"menuentry '{title}' --class x --id {name} {{\n linux /boot/vmlinuz {options}\n initrd /boot/initrd\n}}\n"
+                          for title, name, options in entries)
+
+
+RUN = "console=ttyS0 quiet alioth.run=echo+from:{}"
+
+
+def test_grub_entries_of_two_disks_and_the_default(ext4):
+    first = ext4("a", {"boot/grub/grub.cfg": grub(("One", "one", RUN.format("one")), ("Two", "two", RUN.format("two")),
+                                                  head='set default="${saved_entry}"\n'),
+                       "boot/grub/grubenv": "# GRUB Environment Block\nsaved_entry=two\n#####\n"})
+    second = ext4("b", {"grub2/grub.cfg": grub(("Three", "three", RUN.format("three")))})
+    with VM(*loader(first, second)) as vm:
+        vm.expect(r"  1  vda +One\r?\n\* +2  vda +Two\r?\n +3  vdb +Three\r?\n")
+        vm.expect("Entry 2 in 1 s")
+        vm.expect("\nfrom:two\r?\n")
+        assert vm.wait() == 0
+    with VM(*loader(first, second, options="linuxboot.entry=three")) as vm:
+        vm.expect("\nfrom:three\r?\n")
+        assert vm.wait() == 0
+
+
+def test_the_menu_answers(ext4):
+    disk = ext4("a", {"boot/grub/grub.cfg": grub(("One", "one", RUN.format("one")), ("Bad", "bad", "x")).replace("/boot/vmlinuz x", "/gone")})
+    with VM(*loader(disk, timeout=600)) as vm:
+        vm.expect("Entry 1 in")
+        vm.send("7\n")
+        vm.expect("A number of the list")
+        vm.send("2\n")
+        vm.expect("no disk has the files of this entry: /gone")
+        vm.expect("Power off in")
+        vm.send("s\n")
+        vm.expect("# ")
+        vm.send("echo she''ll; exit\n")
+        vm.expect("shell")
+        vm.expect("Entry 1 in")
+        vm.send("1\n")
+        vm.expect("\nfrom:one\r?\n")
+        assert vm.wait() == 0
+
+
+def test_loader_entries(ext4):
+    entry = "title {0}\nversion {0}\nlinux /boot/vmlinuz\ninitrd /boot/initrd\noptions console=ttyS0 quiet\noptions alioth.run=echo+from:{0}\n"
+    disk = ext4("a", {"loader/entries/x-6.9.conf": entry.format("6.9"), "loader/entries/x-6.10.conf": entry.format("6.10"),
+                      "loader/loader.conf": "timeout 1\ndefault x-6.9*\n"})
+    with VM(*loader(disk)) as vm:
+        vm.expect(r" +1  vda +6.10\r?\n\* +2  vda +6.9\r?\n")
+        vm.expect("\nfrom:6.9\r?\n")
+        assert vm.wait() == 0
+
+
+def test_disks_without_a_system_are_told(tmp_path):
+    """Garbage where a partition table was, a file system without entries, an empty disk: a line for each, then the end."""
+    damaged, plain, empty = (tmp_path / n for n in ("damaged", "plain", "empty"))
+    damaged.write_bytes(bytes(446) + b"\xa5" * 64 + b"\x55\xaa" + b"EFI PART" + b"\xff" * 8184 + bytes(4 << 20))
+    empty.write_bytes(bytes(1 << 20))
+    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", plain, "8M"], check=True)
+    with VM(*loader(damaged, plain, empty)) as vm:
+        vm.expect("vda.*: no (partition table|file system)")
+        vm.expect("vdc: no partition table")
+        vm.expect("vdb: ext4 without boot entries")
+        vm.expect("LinuxBoot: no disk has a boot entry")
+        vm.expect("Power off in 30 s")
+        assert vm.wait() == 0
+    with VM(*loader()) as vm:
+        vm.expect("no disk\r?\n")
+        vm.expect("Power off in 30 s")
+        vm.send("p\n")
+        assert vm.wait() == 0
+
+
+def test_files_that_are_no_kernel_are_told(ext4):
+    hostile = grub(("Text", "a", ""), ("Folder", "b", ""), ("Link", "c", ""))
+    for name, path in (("a", "/boot/grub/grub.cfg"), ("b", "/boot"), ("c", "/../../init")):
+        hostile = hostile.replace(f"--id {name} {{\n linux /boot/vmlinuz", f"--id {name} {{\n linux {path}")
+    disk = ext4("a", {"boot/grub/grub.cfg": hostile})
+    with VM(*loader(disk, timeout=600)) as vm:
+        vm.expect("Entry 1 in")
+        vm.send("1\n")
+        vm.expect("cannot load /boot/grub/grub.cfg of vda: it is no kernel that this one can start")
+        for number, path in ((2, "/boot"), (3, "/../../init")):
+            vm.expect("Power off in")
+            vm.send(f"{number}\n")
+            vm.expect(f"no disk has the files of this entry: {path}")
+        vm.expect("Power off in")
+        vm.send("p\n")
+        assert vm.wait() == 0

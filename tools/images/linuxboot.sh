@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The boot loader: a Debian kernel and an initramfs whose init finds the systems on a machine's disks and starts one by kexec (linuxboot/).
+#   tools/images/linuxboot.sh LINUXBOOT_PROGRAM OUT_FOLDER
+# Writes OUT_FOLDER/vmlinuz and OUT_FOLDER/initramfs. The same inputs give the same bytes.
+set -eu
+# shellcheck source=tools/lab/common.sh
+. "$(dirname "$0")/../lab/common.sh"
+[ $# = 2 ] || lab_fail "usage: linuxboot.sh LINUXBOOT_PROGRAM OUT_FOLDER"
+program=$1
+out=$2
+[ -x "$program" ] || lab_fail "$program is not there: run make"
+kernel=$("$lab_dir/../lab/fetch.sh" debian12-cloud)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/bin" "$work/proc" "$work/sys" "$work/dev" "$work/lib/modules"
+strip -o "$work/init" "$program"
+cp "$(command -v busybox)" "$work/bin/busybox"
+for applet in $("$work/bin/busybox" --list); do
+	[ "$applet" = busybox ] || ln -s busybox "$work/bin/$applet"
+done
+# ext4's checksums come from a module that it asks for by an alias, FAT's names from two.
+"$lab_dir/../lab/modules.sh" "$kernel" "$work/lib/modules" virtio_pci virtio_mmio virtio_blk virtio_scsi sd_mod nvme crc32c_generic crc32c-intel \
+	ext4 vfat nls_cp437 nls_ascii nls_utf8 xfs
+find "$work" -exec touch -h -d @0 {} +
+mkdir -p "$out"
+(cd "$work" && find . | LC_ALL=C sort | cpio -o -H newc --quiet --reproducible --owner=0:0 | gzip -9n) >"$out/initramfs.tmp"
+cp -L "$kernel/boot/vmlinuz" "$out/vmlinuz"
+mv "$out/initramfs.tmp" "$out/initramfs"
