@@ -3,6 +3,7 @@
 #
 #   make                build/dev, with warnings as errors
 #   make demo           a Linux guest to type into (fetches a kernel; KERNEL= and INITRAMFS= override)
+#   make demo-disk      a whole Debian on its own disk, to a login prompt
 #   make test           everything that CI runs: check, unit tests with sanitizers, integration tests
 #   make test-full      the same guests with every kernel and vCPU count
 #   make check          static checks: format, layers, headers, clang-tidy, cppcheck, shell scripts
@@ -15,13 +16,17 @@
 BUILD ?= build/dev
 FUZZ_SECONDS ?= 60
 
-.PHONY: all deps demo test test-full unit unit-asan unit-tsan integration check release fuzz proof coverage bench-boot bench-io install clean
+.PHONY: all deps demo demo-disk test test-full unit unit-asan unit-tsan integration check release fuzz proof coverage bench-boot bench-io install clean
 all: deps
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
 	ninja -C $(BUILD)
 
 deps:
 	@tools/deps.sh build
+
+demo-disk: all
+	@tools/deps.sh build lab images
+	tools/demo_disk.sh $(BUILD)/src/cli/alioth
 
 demo: all
 	@tools/deps.sh build lab

@@ -20,20 +20,7 @@ cmdline="console=ttyS0 quiet"
 set -- "$alioth" boot --kernel "$(readlink -f "$kernel")" --initramfs "$(readlink -f "$initramfs")" --cmdline "$cmdline" \
 	--memory size=512M --cpu count=1
 
-# Ctrl-A X is a way to leave, not a failure.
-run() {
-	status=0
-	"$@" || status=$?
-	[ $status = 8 ] || exit $status
-}
-
-if "$alioth" check >/dev/null 2>&1; then
-	echo "KVM works here: the guest runs directly. Leave with Ctrl-A X or poweroff -f." >&2
-	run "$@"
-	exit
-fi
-echo "KVM does not run guests here ($("$alioth" check --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["reason"])'))." >&2
-echo "The guest runs in an emulated host with real KVM. Leave with Ctrl-A X or poweroff -f." >&2
 interactive=--interactive
 [ -z "${DEMO_CMD:-}" ] || interactive=
-run tools/lab/lab run --timeout 86400 $interactive -- "$@"
+# shellcheck disable=SC2086 # an option or none
+exec tools/on_kvm.sh "$alioth" $interactive -- "$@"

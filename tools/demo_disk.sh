@@ -1,0 +1,33 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# `make demo-disk`: a whole Debian 12 on its own disk, to a login prompt. The disk and its seed stay in build/demo-disk: what is changed
+# there is there the next time; remove the folder to begin anew.
+#   tools/demo_disk.sh ALIOTH_BINARY
+# HOW=kernel (direct kernel boot, the default). DEMO_HOSTNAME= and DEMO_PASSWORD= (alioth) go into the seed.
+set -eu
+alioth=$(cd "$(dirname "$1")" && pwd)/${1##*/}
+cd "$(dirname "$0")/.."
+folder=$(pwd)/build/demo-disk
+password=${DEMO_PASSWORD:-alioth}
+mkdir -p "$folder"
+if [ -e "$folder/disk.raw" ]; then
+	system=$(cat "$folder/system")
+else
+	system=$(tools/images/debian.sh "$folder/disk.raw")
+	echo "$system" >"$folder/system"
+fi
+[ -e "$folder/seed.img" ] || tools/images/seed.sh --hostname "${DEMO_HOSTNAME:-alioth-demo}" --password "$password" "$folder/seed.img"
+
+set -- "$alioth" boot --memory size=1G --cpu count=1 --blk "path=$folder/disk.raw" --blk "path=$folder/seed.img,readonly=on" --entropy
+case ${HOW:-kernel} in
+kernel) set -- "$@" --kernel "$system/vmlinuz" --initramfs "$system/initrd.img" --cmdline "root=/dev/vda2 console=ttyS0 quiet" ;;
+*)
+	echo "demo_disk.sh: unknown HOW='$HOW'" >&2
+	exit 2
+	;;
+esac
+interactive=
+[ ! -t 0 ] || interactive=--interactive
+echo "Log in as debian, password $password; the first start takes longest." >&2
+# shellcheck disable=SC2086 # an option or none
+LEAVE="sudo poweroff" exec tools/on_kvm.sh "$alioth" --share "$folder" --cpus 1 $interactive -- "$@"
