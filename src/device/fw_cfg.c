@@ -126,13 +126,14 @@ static bool fw_cfg_dma_run_locked(struct fw_cfg *fw, const struct fw_cfg_dma *dm
 static void fw_cfg_dma_locked(struct fw_cfg *fw, uint64_t gpa)
 {
 	struct fw_cfg_dma dma;
-	be32 result;
+	be32 result = {0};
 	bool ok = !ram_read(fw->ram, gpa, &dma, sizeof(dma)) && fw_cfg_dma_run_locked(fw, &dma);
 
-	result = be32_make(ok ? 0 : FW_CFG_DMA_ERROR);
-	if (!ok)
+	if (!ok) {
+		result = be32_make(FW_CFG_DMA_ERROR);
 		log_guest(&fw->limit, "fw_cfg: the transfer described at %#llx failed",
 			(unsigned long long)gpa);
+	}
 	if (ram_write(fw->ram, gpa, &result, sizeof(result)))
 		log_guest(&fw->limit, "fw_cfg: no transfer is described at %#llx",
 			(unsigned long long)gpa);
