@@ -372,21 +372,28 @@ static void slow_stop(struct block_dev *dev)
 {
 }
 
+static void slow_free(struct block_dev *dev)
+{
+	free(slow_of(dev));
+}
+
 static const struct block_ops slow_ops = {.start = slow_start,
 	.submit = slow_submit,
 	.kick = slow_kick,
 	.quiesce = slow_quiesce,
 	.resize = slow_resize,
 	.stop = slow_stop,
-	.free = slow_stop};
+	.free = slow_free};
 
 /* Requests that come while those before them are waited for are begun with the new size. */
 static void test_nothing_begins_while_the_size_changes(void **state)
 {
-	struct slow slow = {.base = {.ops = &slow_ops, .facts = {.size = SIZE, .block_size = 512}}};
-	const struct virtio_blk_options options = {.name = "disk", .block = &slow.base};
+	struct slow *slow = calloc(1, sizeof(*slow));
+	const struct virtio_blk_options options = {.name = "disk", .block = &slow->base};
 	const struct piece pieces[] = {{HEADER, 16, 0}, {DATA, 512, 0}, {STATUS, 1, RING_WRITE}};
 
+	slow->base.ops = &slow_ops;
+	slow->base.facts = (struct block_facts){.size = SIZE, .block_size = 512};
 	t->dev->ops->free(t->dev);
 	assert_ok(virtio_blk_create(&options, &t->dev));
 	activate();
@@ -395,12 +402,12 @@ static void test_nothing_begins_while_the_size_changes(void **state)
 	(void)ring_add(&t->bench.ring, pieces, 3);
 	t->dev->ops->notify(t->dev, 0);
 	(void)ring_add(&t->bench.ring, pieces, 3);
-	assert_int_equal(slow.n_begun, 1);
+	assert_int_equal(slow->n_begun, 1);
 	run();
 	assert_ok(virtio_blk_resize(t->dev, SIZE / 2));
 	halt();
-	assert_true(slow.resized);
-	assert_int_equal(slow.n_begun, 1);
+	assert_true(slow->resized);
+	assert_int_equal(slow->n_begun, 1);
 	t->dev->ops->notify(t->dev, 0);
 	assert_int_equal(ring_completed(&t->bench.ring), 2);
 	assert_int_equal(ram_get(t->bench.ram, STATUS, 1), 1);
