@@ -48,7 +48,7 @@ static void board_e820_entry(struct strbuf *sb, uint64_t base, uint64_t size)
 /* RAM as it is: what the firmware puts into it is the firmware's to tell. */
 static struct err *board_fw_cfg_e820(struct board *board)
 {
-	auto_strbuf struct strbuf sb = STRBUF_INIT(2 * FW_CFG_E820_SIZE);
+	auto_strbuf struct strbuf sb = STRBUF_INIT((size_t)2 * FW_CFG_E820_SIZE);
 	uint64_t low = MIN(board->config->memory.size, (uint64_t)X86_RAM_LOW_END);
 	uint64_t high = board->config->memory.size - low;
 
