@@ -3,7 +3,7 @@
 #
 #   make                build/dev, with warnings as errors
 #   make demo           a Linux guest to type into (fetches a kernel; KERNEL= and INITRAMFS= override)
-#   make demo-disk      a whole Debian on its own disk, to a login prompt
+#   make demo-disk      a whole Debian on its own disk, to a login prompt (HOW=kernel, firmware or linuxboot)
 #   make test           everything that CI runs: check, unit tests with sanitizers, integration tests
 #   make test-full      the same guests with every kernel and vCPU count
 #   make check          static checks: format, layers, headers, clang-tidy, cppcheck, shell scripts
@@ -12,11 +12,12 @@
 #   make proof          bounded model checking of queues, memory ranges and rate limits with CBMC
 #   make coverage       line coverage of the unit and integration tests
 #   make bench-boot     start-up against QEMU, in the lab where needed
+#   make bench-disk     exec to login of a Debian on its disk, against QEMU
 #   make bench-io       disks and network cards against QEMU, in the lab where needed
 BUILD ?= build/dev
 FUZZ_SECONDS ?= 60
 
-.PHONY: all deps demo demo-disk test test-full unit unit-asan unit-tsan integration check release fuzz proof coverage bench-boot bench-io install clean
+.PHONY: all deps demo demo-disk test test-full unit unit-asan unit-tsan integration check release fuzz proof coverage bench-boot bench-disk bench-io install clean
 all: deps
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD)
 	ninja -C $(BUILD)
@@ -81,6 +82,10 @@ bench-boot: all release
 bench-io: all release
 	@tools/deps.sh build lab bench
 	tools/bench_io.sh build/release
+
+bench-disk: all release
+	@tools/deps.sh build lab bench images
+	tools/bench_disk.sh build/release $(BUILD)/linuxboot/linuxboot
 
 install: all
 	meson install -C $(BUILD)

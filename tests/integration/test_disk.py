@@ -10,6 +10,7 @@ import pytest
 
 from conftest import data
 from test_clock import assert_right
+from test_firmware import STORE, VARIABLE, uefi, variables  # pylint: disable=unused-import  # a fixture
 from test_linuxboot import loader
 from vm import VM
 
@@ -158,3 +159,19 @@ def test_linuxboot_starts_it_from_its_own_menu(raw, seed):
             vm.send(leave)
         assert vm.wait(BOOT) == 0
     assert_root_is_clean(raw)
+
+
+def test_firmware_and_grub_with_variables_that_persist(qcow2, seed, variables):
+    disks = ["--blk", qcow2, "--blk", f"path={seed},readonly=on", "--entropy"]
+    with uefi(variables, *disks) as vm:
+        log_in(vm)
+        assert_healthy(vm)
+        output_of(vm, f"printf '\\007\\000\\000\\000kept' | sudo tee {VARIABLE} >/dev/null")
+        vm.send("sudo reboot\n")
+        log_in(vm)
+        assert output_of(vm, f"tail -c 4 {VARIABLE}; ls -d {STORE}").startswith("kept")
+        power_off(vm)
+    with uefi(variables, *disks) as vm:
+        log_in(vm)
+        assert output_of(vm, f"tail -c 4 {VARIABLE}; ls -d {STORE}").startswith("kept")
+        power_off(vm)

@@ -54,7 +54,7 @@ menu() {
 		GRUB_TIMEOUT=1
 		GRUB_CMDLINE_LINUX_DEFAULT=""
 		GRUB_CMDLINE_LINUX="console=ttyS0"
-		GRUB_TERMINAL="serial console"
+		GRUB_TERMINAL=console
 		GRUB_DISABLE_OS_PROBER=true
 	CONF
 	mkdir -p "$root/boot/grub" "$root/dev/disk/by-uuid"
