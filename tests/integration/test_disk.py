@@ -81,7 +81,7 @@ def assert_healthy(vm):
     assert_right((before, guest, time.time()), lost=15)
     state = output_of(vm, "systemctl is-system-running --wait")
     assert state == "running\n", output_of(vm, "systemctl --failed --no-pager --plain")
-    assert output_of(vm, "systemctl --failed --no-legend --plain") == ""
+    assert output_of(vm, "systemctl --failed --no-legend --plain --no-pager") == ""
 
 
 def power_off(vm):
