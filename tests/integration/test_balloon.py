@@ -26,7 +26,8 @@ def balloon_reaches(vm, size):
     wait_for(lambda: vm.balloon().actual == size)
 
 
-@pytest.mark.parametrize("backing", ("anon", "anon,thp=on", "anon,shared=on", "memfd"))
+@pytest.mark.parametrize("backing", ("anon", pytest.param("anon,thp=on", marks=pytest.mark.long),
+                                     pytest.param("anon,shared=on", marks=pytest.mark.long), "memfd"))
 def test_what_the_guest_gives_up_leaves_the_host(tmp_path, backing):
     kind = "Shmem" if "memfd" in backing or "shared" in backing else "Anon"
     before = memory()[kind]
@@ -52,7 +53,7 @@ def test_what_the_guest_gives_up_leaves_the_host(tmp_path, backing):
         assert vm.run("md5sum /tmp/keep") == kept.splitlines()[-1] + "\n"
 
 
-@pytest.mark.parametrize("packed", ("on", "off"))
+@pytest.mark.parametrize("packed", ("on", pytest.param("off", marks=pytest.mark.long)))
 def test_driver_and_features(tmp_path, packed):
     with start(tmp_path, f"size=32M,free_page_reporting=on,packed={packed}") as vm:
         bits = vm.run("cat /sys/bus/virtio/drivers/virtio_balloon/virtio*/features")
@@ -106,7 +107,7 @@ def test_freed_memory_is_reported(tmp_path, backing):
         assert vm.run(FILL.format(80) + "; tr -d '\\0' </tmp/fill | wc -c") == "0\n"
 
 
-@pytest.mark.parametrize("poison", ("init_on_free=1", "page_poison=1"))
+@pytest.mark.parametrize("poison", ("init_on_free=1", pytest.param("page_poison=1", marks=pytest.mark.long)))
 def test_reported_pages_keep_what_the_guest_counts_on(tmp_path, poison):
     """With zeros in free pages they go; with another value (where the kernel has it) they stay."""
     with start(tmp_path, "free_page_reporting=on", cmdline=f"console=ttyS0 quiet {poison}") as vm:

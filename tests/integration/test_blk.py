@@ -116,7 +116,8 @@ def resized(vm, sectors):
     vm.expect(f"now {sectors}\r?\n")
 
 
-@pytest.mark.parametrize("options", ["api=io_uring", "api=mio", "api=io_uring,direct=on", "api=io_uring,bw=64M,packed=off"])
+@pytest.mark.parametrize("options", ["api=io_uring", *(pytest.param(o, marks=pytest.mark.long) for o in (
+    "api=mio", "api=io_uring,direct=on", "api=io_uring,bw=64M,packed=off"))])
 def test_a_file_that_somebody_resized(base, tmp_path, options):
     path = tmp_path / "disk.img"
     path.write_bytes(bytes(4 << 20))

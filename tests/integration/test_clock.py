@@ -76,7 +76,7 @@ def test_wall_clock_is_right_after_a_reboot(base):
         assert_right(guest_time(vm))
 
 
-@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.parametrize("cpus", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_stopped_monitor_leaves_a_sane_clock(base, cpus):
     """After SIGSTOP and SIGCONT the guest's clock is as right as before, and no processor takes itself for locked up."""
     with VM("boot", *base, "--cpu", f"count={cpus}", "--cmdline", CMDLINE) as vm:
@@ -94,7 +94,8 @@ def test_a_stopped_monitor_leaves_a_sane_clock(base, cpus):
             time.sleep(3)
             least_now, most_now = offset_of(guest_time(vm))
             assert least_now - 0.1 <= most and most_now + 0.1 >= least, (least, most, least_now, most_now)
-        vm.send("echo list''ed; dmesg | grep -iE 'soft lockup|stall|unstable|blocked for'; echo count''ed\n")
-        assert vm.expect(r"listed\r?\n((?:.|\n)*?)counted").group(1) == b""
+        vm.send("echo complaints=$(dmesg | grep -ciE 'soft lockup|stall|unstable|blocked for').\n")
+        # Not what the terminal echoes, which a busy shell does twice.
+        assert vm.expect(r"complaints=(\d+)\.").group(1) == b"0"
         vm.send("poweroff -f\n")
         assert vm.wait() == 0

@@ -54,6 +54,7 @@ def test_variables_persist(variables):
         assert vm.wait() == 0
 
 
+@pytest.mark.long
 def test_without_a_system_there_is_the_shell(variables):
     with uefi(variables) as vm:
         vm.expect("UEFI Interactive Shell")
@@ -62,6 +63,7 @@ def test_without_a_system_there_is_the_shell(variables):
         assert vm.wait() == 0
 
 
+@pytest.mark.long
 def test_without_variables():
     with VM("boot", "--firmware", CODE, "--memory", "size=512M", *kernel("echo started")) as vm:
         vm.expect("started")
