@@ -137,7 +137,7 @@ static int64_t cmos_periods_locked(const struct cmos *cmos, struct cmos_instant 
 	*ret_len = 0;
 	if (!rate)
 		return 0;
-	*ret_len = 1LL << (rate <= 2 ? rate + 6 : rate - 1);
+	*ret_len = (int64_t)1 << (rate <= 2 ? rate + 6 : rate - 1);
 	return ticks / *ret_len;
 }
 

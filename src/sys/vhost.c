@@ -30,21 +30,22 @@ int sys_vhost_set_features(int fd, uint64_t features)
 
 int sys_vhost_set_memory(int fd, const struct sys_vhost_region *regions, unsigned int n)
 {
-	struct {
-		struct vhost_memory head;
-		struct vhost_memory_region regions[SYS_VHOST_REGIONS_MAX];
-	} table = {.head.nregions = n};
+	union {
+		struct vhost_memory table;
+		uint8_t room[sizeof(struct vhost_memory) +
+			     SYS_VHOST_REGIONS_MAX * sizeof(struct vhost_memory_region)];
+	} u = {.room = {0}};
 
-	static_assert(offsetof(__typeof__(table), regions) == sizeof(struct vhost_memory), "table");
 	if (n > SYS_VHOST_REGIONS_MAX)
 		return -E2BIG;
 	for (unsigned int i = 0; i < n; i++)
-		table.regions[i] = (struct vhost_memory_region){
+		u.table.regions[i] = (struct vhost_memory_region){
 			.guest_phys_addr = regions[i].gpa,
 			.memory_size = regions[i].size,
 			.userspace_addr = regions[i].hva,
 		};
-	return ioctl(fd, VHOST_SET_MEM_TABLE, &table) ? -errno : 0;
+	u.table.nregions = n;
+	return ioctl(fd, VHOST_SET_MEM_TABLE, &u) ? -errno : 0;
 }
 
 static int vhost_set_file(int fd, unsigned long request, unsigned int index, int file)
