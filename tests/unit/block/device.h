@@ -76,6 +76,26 @@ static inline void user_end(struct user *u)
 	u->dev = NULL;
 }
 
+/* As cmocka wants them: a user without device, whose image is removed in the end. */
+static inline int user_setup(void **state)
+{
+	struct user *u = calloc(1, sizeof(*u));
+
+	user_make_image(u);
+	*state = u;
+	return 0;
+}
+
+static inline int user_teardown(void **state)
+{
+	struct user *u = *state;
+
+	user_end(u);
+	(void)unlink(u->path);
+	free(u);
+	return 0;
+}
+
 static inline void user_submit(struct user *u, struct block_request *r)
 {
 	r->result = 12345;

@@ -8,25 +8,6 @@
 
 #include "block/open.h"
 
-static int setup(void **state)
-{
-	struct user *u = calloc(1, sizeof(*u));
-
-	user_make_image(u);
-	*state = u;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct user *u = *state;
-
-	user_end(u);
-	(void)unlink(u->path);
-	free(u);
-	return 0;
-}
-
 static struct block_dev *open_disk(struct user *u, struct block_options options)
 {
 	struct block_dev *dev;
@@ -177,7 +158,7 @@ static void test_what_hangs_comes_when_it_is_released(void **state)
 	assert_int_equal(r.result, 0);
 }
 
-#define LAYER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define LAYER_TEST(name) cmocka_unit_test_setup_teardown(name, user_setup, user_teardown)
 
 int main(void)
 {

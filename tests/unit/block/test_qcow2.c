@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/endian.h"
+#include "shell.h"
 
 #define DISK (4u << 20)
 
@@ -18,18 +19,6 @@ struct images {
 	struct block_image *q;
 	uint64_t seed;
 };
-
-static int sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static int sh(const char *fmt, ...)
-{
-	char command[600];
-	va_list args;
-
-	va_start(args, fmt);
-	(void)vsnprintf(command, sizeof(command), fmt, args);
-	va_end(args);
-	return system(command); /* NOLINT: paths of our own */
-}
 
 static int setup(void **state)
 {

@@ -9,6 +9,7 @@
  */
 #include "qcow2_judge.h"
 #include "recorder.h"
+#include "shell.h"
 
 #include <unistd.h>
 
@@ -332,18 +333,6 @@ static void cut_everywhere(struct crash *t, unsigned int parts)
 }
 
 /* ---- Images ---- */
-
-static int sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static int sh(const char *fmt, ...)
-{
-	char command[600];
-	va_list args;
-
-	va_start(args, fmt);
-	(void)vsnprintf(command, sizeof(command), fmt, args);
-	va_end(args);
-	return system(command); /* NOLINT: paths of our own */
-}
 
 /* The power is gone: what the code does at its end reaches nothing. */
 static void forget_image(struct crash *t)

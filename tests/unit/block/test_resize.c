@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "block/layers.h"
+#include "shell.h"
 
 static uint64_t file_size(const struct user *u)
 {
@@ -42,25 +43,6 @@ static void start(struct user *u, bool uring, uint64_t bw)
 	if (bw)
 		assert_ok(block_throttle_create(dev, &limits, &dev));
 	user_start(u, dev);
-}
-
-static int setup(void **state)
-{
-	struct user *u = calloc(1, sizeof(*u));
-
-	user_make_image(u);
-	*state = u;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct user *u = *state;
-
-	user_end(u);
-	(void)unlink(u->path);
-	free(u);
-	return 0;
 }
 
 static void test_a_file_grows_and_shrinks(void **state)
@@ -159,18 +141,6 @@ static void test_requests_that_wait_do_not_reach_past_the_new_end(void **state)
 
 /* ---- qcow2 ---- */
 
-static int sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static int sh(const char *fmt, ...)
-{
-	char command[600];
-	va_list args;
-
-	va_start(args, fmt);
-	(void)vsnprintf(command, sizeof(command), fmt, args);
-	va_end(args);
-	return system(command); /* NOLINT: paths of our own */
-}
-
 static bool have_qemu_img(void)
 {
 	return !sh("qemu-img --version >/dev/null 2>&1");
@@ -267,7 +237,7 @@ static void test_qcow2_refuses_what_it_cannot(void **state)
 	(void)unlink(base);
 }
 
-#define RESIZE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define RESIZE_TEST(name) cmocka_unit_test_setup_teardown(name, user_setup, user_teardown)
 
 int main(void)
 {

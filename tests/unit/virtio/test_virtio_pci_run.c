@@ -181,16 +181,29 @@ static void resetter_run(struct thread *thread)
 	atomic_store(&container_of(thread, struct resetter, thread)->done, true);
 }
 
+/* Queue 0 has `n` requests, and the device does not come to an end with the first of them. */
+static void start_with_one_in_flight(unsigned int n)
+{
+	start();
+	atomic_store(&m.toy->gated, true);
+	add(0, n);
+	kick(0);
+	sem_wait(&m.toy->entered);
+}
+
+static void let_the_reset_end(void)
+{
+	atomic_store(&m.toy->gated, false);
+	sem_post(&m.toy->gate);
+	eventually(get(STATUS) == 0);
+}
+
 /* The driver may not see memory change after it has read status 0. */
 static void test_a_reset_waits_for_the_request_in_flight_and_no_other(void **state)
 {
 	struct resetter r = {.thread = {.name = "vcpu1", .run = resetter_run}};
 
-	start();
-	atomic_store(&m.toy->gated, true);
-	add(0, TOY_QUEUE_SIZE);
-	kick(0);
-	sem_wait(&m.toy->entered);
+	start_with_one_in_flight(TOY_QUEUE_SIZE);
 	assert_ok(thread_start(&r.thread));
 	/* It cannot be done while the request is not. */
 	eventually(atomic_load(&m.toy->dev.yield));
@@ -226,11 +239,7 @@ static void test_vcpus_that_reset_notify_and_read_at_once_agree(void **state)
 /* A disk may take its time; the vCPU does not. */
 static void test_a_reset_that_takes_time_is_polled_by_the_driver(void **state)
 {
-	start();
-	atomic_store(&m.toy->gated, true);
-	add(0, 2);
-	kick(0);
-	sem_wait(&m.toy->entered);
+	start_with_one_in_flight(2);
 	set(STATUS, 0);
 	for (int i = 0; i < 3; i++) {
 		assert_int_not_equal(get(STATUS), 0);
@@ -240,9 +249,7 @@ static void test_a_reset_that_takes_time_is_polled_by_the_driver(void **state)
 		kick(0);
 	}
 	assert_int_equal(m.toy->deactivations, 0);
-	atomic_store(&m.toy->gated, false);
-	sem_post(&m.toy->gate);
-	eventually(get(STATUS) == 0);
+	let_the_reset_end();
 	assert_int_equal(m.toy->deactivations, 1);
 	assert_int_equal(m.toy->served, 1);
 	assert_int_equal(get(CONFIG_VECTOR), 0xffff);
@@ -253,18 +260,12 @@ static void test_a_reset_that_takes_time_is_polled_by_the_driver(void **state)
 /* A reset goes on as it began, also if the machine pauses and resumes meanwhile. */
 static void test_a_pause_does_not_revive_a_device_that_ends(void **state)
 {
-	start();
-	atomic_store(&m.toy->gated, true);
-	add(0, 2);
-	kick(0);
-	sem_wait(&m.toy->entered);
+	start_with_one_in_flight(2);
 	set(STATUS, 0);
 	assert_int_not_equal(get(STATUS), 0);
 	device_quiesce(&m.pci->device);
 	device_resume(&m.pci->device);
-	atomic_store(&m.toy->gated, false);
-	sem_post(&m.toy->gate);
-	eventually(get(STATUS) == 0);
+	let_the_reset_end();
 	assert_int_equal(m.toy->served, 1);
 	start();
 	serve(0, 3);
@@ -293,16 +294,10 @@ static void test_no_bus_master_no_access_to_memory(void **state)
 
 static void test_losing_the_bus_waits_for_the_request_in_flight(void **state)
 {
-	start();
-	atomic_store(&m.toy->gated, true);
-	add(0, 2);
-	kick(0);
-	sem_wait(&m.toy->entered);
+	start_with_one_in_flight(2);
 	cfg_write(&m.f, 0, 4, COMMAND_MEMORY);
 	assert_int_not_equal(get(STATUS), 0);
-	atomic_store(&m.toy->gated, false);
-	sem_post(&m.toy->gate);
-	eventually(get(STATUS) == 0);
+	let_the_reset_end();
 	assert_int_equal(m.toy->served, 1);
 	start();
 	serve(0, 3);
@@ -317,11 +312,7 @@ static void test_a_driver_that_never_is_bus_master_is_served(void **state)
 
 static void test_a_machine_reset_ends_a_reset_that_takes_time(void **state)
 {
-	start();
-	atomic_store(&m.toy->gated, true);
-	add(0, 2);
-	kick(0);
-	sem_wait(&m.toy->entered);
+	start_with_one_in_flight(2);
 	set(STATUS, 0);
 	assert_int_not_equal(get(STATUS), 0);
 	device_quiesce(&m.pci->device); /* does not wait for the loop that has ended */
@@ -376,11 +367,7 @@ static void test_a_paused_device_touches_nothing_and_forgets_nothing(void **stat
 
 static void test_a_pause_does_not_wait_for_the_whole_queue(void **state)
 {
-	start();
-	atomic_store(&m.toy->gated, true);
-	add(0, TOY_QUEUE_SIZE);
-	kick(0);
-	sem_wait(&m.toy->entered);
+	start_with_one_in_flight(TOY_QUEUE_SIZE);
 	atomic_store(&m.toy->gated, false);
 	atomic_store(&m.toy->dev.yield, true); /* as quiesce does first */
 	sem_post(&m.toy->gate);
