@@ -53,7 +53,8 @@ struct console_config {
 	char *path;
 	bool append;
 	enum console_device device;
-	char *name; /* of a virtio port that is no console; or NULL */
+	char *name;  /* of a virtio port that is no console; or NULL */
+	bool packed; /* virtio: the device's rings, which all its ports share */
 };
 
 enum blk_kind { BLK_FILE };
@@ -88,6 +89,7 @@ struct pmem_config {
 	char *path;
 	uint64_t size; /* 0: the file's */
 	bool discard_writes;
+	bool packed;
 };
 
 enum net_kind { NET_TAP, NET_PASST };
@@ -120,6 +122,7 @@ struct net_config {
 struct entropy_config {
 	bool given;
 	uint64_t rate; /* bytes a second; 0: no limit */
+	bool packed;
 };
 
 struct balloon_config {

@@ -57,6 +57,9 @@ struct err *vm_config_check_consoles(const struct vm_config *config)
 
 		if (err)
 			return err;
+		if (!console->packed && !vm_config_is_virtio(console))
+			return err_new(0,
+				"--console: packed=off is for virtio consoles and ports, not for the serial port");
 		stdios += console->kind == CONSOLE_CONFIG_STDIO;
 		serials += !vm_config_is_virtio(console);
 		ports += !!console->name;

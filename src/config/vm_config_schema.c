@@ -111,6 +111,13 @@ static const struct config_struct memory_schema = {(const struct config_field[])
 static const struct config_choice console_devices[] = {
 	{"serial", NULL}, {"virtio", NULL}, {NULL, NULL}};
 
+/* A virtio device's rings. */
+#define PACKED(type)                                                                               \
+	{                                                                                          \
+		.name = "packed", FIELD(type, packed), .kind = CONFIG_BOOL, .def = "on",           \
+		.help = "offer packed queues; a driver that knows none uses split ones anyway"     \
+	}
+
 /* The keys of every kind of console. */
 #define CONSOLE_DEVICE                                                                             \
 	{                                                                                          \
@@ -124,9 +131,15 @@ static const struct config_choice console_devices[] = {
 		.meta = "name",                                                                    \
 		.help = "a virtio port of that name instead, /dev/virtio-ports/NAME"               \
 	}
+#define CONSOLE_PACKED                                                                             \
+	{                                                                                          \
+		.name = "packed", FIELD(struct console_config, packed), .kind = CONFIG_BOOL,       \
+		.def = "on",                                                                       \
+		.help = "offer packed queues; off at one virtio console or port: for all of them"  \
+	}
 
 static const struct config_struct console_schema = {
-	(const struct config_field[]){CONSOLE_DEVICE, CONSOLE_NAME, END}};
+	(const struct config_field[]){CONSOLE_DEVICE, CONSOLE_NAME, CONSOLE_PACKED, END}};
 
 static const struct config_struct console_log_schema = {(const struct config_field[]){
 	{.name = "path",
@@ -142,6 +155,7 @@ static const struct config_struct console_log_schema = {(const struct config_fie
 		.help = "keep what the file holds"},
 	CONSOLE_DEVICE,
 	CONSOLE_NAME,
+	CONSOLE_PACKED,
 	END,
 }};
 
@@ -154,6 +168,7 @@ static const struct config_struct console_socket_schema = {(const struct config_
 		.help = "Unix socket to listen on"},
 	CONSOLE_DEVICE,
 	CONSOLE_NAME,
+	CONSOLE_PACKED,
 	END,
 }};
 
@@ -275,11 +290,7 @@ static const struct config_struct blk_file_schema = {(const struct config_field[
 		.kind = CONFIG_STRING,
 		.meta = "text",
 		.help = "serial number that the guest sees, at most 20 bytes; otherwise the name"},
-	{.name = "packed",
-		FIELD(struct blk_config, packed),
-		.kind = CONFIG_BOOL,
-		.def = "on",
-		.help = "offer packed queues; a driver that knows none uses split ones anyway"},
+	PACKED(struct blk_config),
 	END,
 }};
 
@@ -315,6 +326,7 @@ static const struct config_struct pmem_file_schema = {(const struct config_field
 		.kind = CONFIG_BOOL,
 		.def = "off",
 		.help = "the file is only read; what the guest writes is kept in memory until it resets"},
+	PACKED(struct pmem_config),
 	END,
 }};
 
@@ -374,11 +386,7 @@ static const struct config_struct net_tap_schema = {(const struct config_field[]
 		.choices = device_apis,
 		.def = "mio",
 		.help = "accepted for compatibility: packets go through epoll, readv and writev"},
-	{.name = "packed",
-		FIELD(struct net_config, packed),
-		.kind = CONFIG_BOOL,
-		.def = "on",
-		.help = "offer packed queues; a driver that knows none uses split ones anyway"},
+	PACKED(struct net_config),
 	{.name = "vhost",
 		FIELD(struct net_config, vhost),
 		.kind = CONFIG_ENUM,
@@ -428,11 +436,7 @@ static const struct config_struct net_passt_schema = {(const struct config_field
 		UINT(struct net_config, mtu),
 		.def = "0",
 		.help = "MTU that the guest is told by card and by DHCP, 68 or more; 0: passt's own, by DHCP"},
-	{.name = "packed",
-		FIELD(struct net_config, packed),
-		.kind = CONFIG_BOOL,
-		.def = "on",
-		.help = "offer packed queues; a driver that knows none uses split ones anyway"},
+	PACKED(struct net_config),
 	END,
 }};
 
@@ -457,6 +461,7 @@ static const struct config_struct entropy_schema = {(const struct config_field[]
 		.def = "1M",
 		.meta = "bytes",
 		.help = "bytes a second at most; 0: no limit"},
+	PACKED(struct entropy_config),
 	END,
 }};
 
@@ -476,11 +481,7 @@ static const struct config_struct balloon_schema = {(const struct config_field[]
 		.kind = CONFIG_BOOL,
 		.def = "off",
 		.help = "the guest tells of memory that it has freed, which the host then reclaims"},
-	{.name = "packed",
-		FIELD(struct balloon_config, packed),
-		.kind = CONFIG_BOOL,
-		.def = "on",
-		.help = "offer packed queues; a driver that knows none uses split ones anyway"},
+	PACKED(struct balloon_config),
 	END,
 }};
 

@@ -117,7 +117,10 @@ static struct err *board_add_entropy(struct board *board)
 	struct virtio_dev *dev;
 	struct err *err = virtio_rng_create(&options, &dev);
 
-	return err ? err : board_add_virtio(board, dev);
+	if (err)
+		return err;
+	board_choose_rings(dev, board->config->entropy.packed);
+	return board_add_virtio(board, dev);
 }
 
 static struct err *board_open_net(const struct net_config *config, struct net_backend **ret_backend)
@@ -246,7 +249,10 @@ static struct err *board_add_pmem(struct board *board, unsigned int index)
 	struct virtio_dev *dev;
 	struct err *err = board_create_pmem(board, index, &dev);
 
-	return err ? err : board_add_virtio(board, dev);
+	if (err)
+		return err;
+	board_choose_rings(dev, board->config->pmem[index].packed);
+	return board_add_virtio(board, dev);
 }
 
 static uint64_t board_ram_end(const struct board *board)
@@ -295,19 +301,23 @@ static struct err *board_add_console(struct board *board)
 	struct virtio_console_port ports[VIRTIO_CONSOLE_PORTS_MAX];
 	unsigned int n_hvcs = 0;
 	unsigned int n = 0;
+	bool packed = true;
 	struct virtio_dev *dev;
 	struct err *err = NULL;
 
 	for (size_t i = 0; !err && i < board->config->n_console; i++) {
 		const struct console_config *config = &board->config->console[i];
 
-		if (vm_config_is_virtio(config))
-			err = board_open_port(board, config, &n_hvcs, &ports[n++]);
+		if (!vm_config_is_virtio(config))
+			continue;
+		packed = packed && config->packed;
+		err = board_open_port(board, config, &n_hvcs, &ports[n++]);
 	}
 	if (!err && n)
 		err = virtio_console_create(ports, n, &dev);
 	if (err || !n)
 		return err;
+	board_choose_rings(dev, packed);
 	err = board_add_virtio(board, dev);
 	for (unsigned int i = 0; !err && i < n; i++)
 		console_start(ports[i].console);

@@ -144,15 +144,15 @@ static void test_everything(void **state)
 	set(f, "cpu", "count=8,topology=id_t");
 	set(f, "memory", "size=4g,backend=memfd,shared=on,thp=on,prealloc=true,lock=true");
 	set(f, "console", "log,path=out,append=on");
-	set(f, "console", "stdio,device=virtio");
+	set(f, "console", "stdio,device=virtio,packed=off");
 	set(f, "console", "socket,path=s,name=org.example.agent.0");
 	set(f, "pvpanic", NULL);
-	set(f, "entropy", NULL);
+	set(f, "entropy", "packed=off");
 	set(f, "blk", "file,path=a,readonly=true,serial=one,packed=off");
 	set(f, "blk", "path=b");
 	set(f, "blk", "c.img");
 	set(f, "pmem", "file,path=p,size=1G");
-	set(f, "pmem", "file=q,discard_writes=on");
+	set(f, "pmem", "file=q,discard_writes=on,packed=off");
 	set(f, "pmem", "r.img");
 	set(f, "net", "tap,if=tap0,mac=52:54:00:12:34:56,mtu=1500,qp=4,api=iouring,packed=off");
 	set(f, "net", "tap=/dev/tap7,queue_pairs=2,vhost=auto");
@@ -179,6 +179,8 @@ static void test_everything(void **state)
 	assert_true(vm_config_is_virtio(&f->config.console[1]));
 	assert_true(vm_config_is_virtio(&f->config.console[2]));
 	assert_string_equal(f->config.console[2].name, "org.example.agent.0");
+	assert_false(f->config.console[1].packed || f->config.entropy.packed);
+	assert_true(f->config.console[0].packed && f->config.console[2].packed);
 	assert_int_equal(f->config.n_blk, 3);
 	assert_true(f->config.blk[0].readonly);
 	assert_string_equal(f->config.blk[0].serial, "one");
@@ -201,6 +203,7 @@ static void test_everything(void **state)
 	assert_string_equal(f->config.pmem[1].path, "q");
 	assert_int_equal(f->config.pmem[1].size, 0);
 	assert_true(f->config.pmem[1].discard_writes);
+	assert_true(f->config.pmem[0].packed && !f->config.pmem[1].packed);
 	assert_string_equal(f->config.pmem[2].path, "r.img");
 	assert_int_equal(f->config.kernel_unpack, KERNEL_UNPACK_GUEST);
 	assert_int_equal(f->config.n_net, 6);
@@ -268,7 +271,7 @@ static void test_a_device_may_come_with_keys_or_without(void **state)
 	set(f, "kernel", "k");
 	set(f, "entropy", NULL);
 	assert_ok(vm_config_get_json(&f->builder, &json));
-	assert_non_null(strstr(json, "\"entropy\":{\"rate\":1048576}"));
+	assert_non_null(strstr(json, "\"entropy\":{\"rate\":1048576,\"packed\":true}"));
 	free(json);
 	finish(f);
 	assert_true(f->config.entropy.given);
@@ -460,6 +463,9 @@ static void test_console_rules(void **state)
 	refuses("console", "pty,name=a/b", "name=a/b is not 1 to 63 letters");
 	rejects("console", "log", "'path' is missing");
 	rejects("console", "pty,device=hvc", "device");
+	refuses("console", "pty,packed=off", "packed=off is for virtio consoles and ports");
+	rejects("console", "null,name=a,packed=perhaps", "perhaps");
+	rejects("entropy", "packed=1of", "1of");
 }
 
 static void test_serial_port_without_a_console_of_its_own(void **state)
