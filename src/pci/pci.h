@@ -145,6 +145,10 @@ struct pci_segment_options {
 	struct pci_windows windows;
 	uint64_t ecam_base;   /* 1 MiB a bus */
 	unsigned int n_buses; /* 1 .. 256 */
+	/* Functions answer and are bus masters from the start, as a BIOS leaves them for what
+	 * boots: small firmware without a PCI driver of its own (rust-hypervisor-firmware) relies
+	 * on it. */
+	bool enabled;
 };
 
 /* Registers ECAM (and CF8/CFC if pio) and owns the root complex. [main] */

@@ -305,6 +305,14 @@ void pci_dev_config_write(struct pci_dev *dev, unsigned int off, unsigned int si
 		dev->ops->config_written(dev, off, size);
 }
 
+void pci_dev_enable(struct pci_dev *dev)
+{
+	uint16_t command = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+
+	store_le16(dev->config + PCI_COMMAND, command & load_le16(dev->wmask + PCI_COMMAND));
+	pci_dev_update_bars(dev);
+}
+
 void pci_dev_reset(struct pci_dev *dev)
 {
 	with_lock (&dev->segment->lock) {

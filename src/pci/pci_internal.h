@@ -49,6 +49,8 @@ void pci_dev_config_write(struct pci_dev *dev, unsigned int off, unsigned int si
 /* BAR addresses and command register as they are now, to the buses. Segment lock held, or no vCPU
  * runs. */
 void pci_dev_update_bars(struct pci_dev *dev);
+/* Switches decoding and bus mastering on. No vCPU runs. */
+void pci_dev_enable(struct pci_dev *dev);
 /* Makes every BAR known to its bus. */
 struct err *must_check pci_dev_register_bars(struct pci_dev *dev);
 void pci_dev_unregister_bars(struct pci_dev *dev);

@@ -334,6 +334,8 @@ struct err *pci_segment_place(struct pci_segment *s)
 		err = pci_place_bars(dev, &free);
 		if (err)
 			return err;
+		if (s->options.enabled)
+			pci_dev_enable(dev);
 		memcpy(dev->reset_config, dev->config, sizeof(dev->reset_config));
 		log_debug("%s is 00:%02x.%u", dev->device.name, dev->slot, dev->function);
 	}

@@ -10,6 +10,7 @@
 #include "guest_internal.h"
 
 static unsigned int boot_kind;
+static uint64_t boot_info;
 static const char *boot_cmdline = "";
 
 void *memset(void *dst, int c, size_t n)
@@ -46,6 +47,7 @@ static const char *find_cmdline(unsigned int kind, uint64_t info)
 void guest_start(unsigned int kind, uint32_t info)
 {
 	boot_kind = kind;
+	boot_info = info;
 	boot_cmdline = find_cmdline(kind, info);
 	interrupts_init();
 	guest_main();
@@ -55,6 +57,11 @@ void guest_start(unsigned int kind, uint32_t info)
 unsigned int guest_boot_kind(void)
 {
 	return boot_kind;
+}
+
+uint64_t guest_boot_info(void)
+{
+	return boot_info;
 }
 
 const char *guest_cmdline(void)

@@ -22,6 +22,8 @@ void guest_main(void);
 /* How the program was loaded (GUEST_BOOT_*), and its command line ("" without one). */
 unsigned int guest_boot_kind(void);
 const char *guest_cmdline(void);
+/* Where the loader left its parameters: boot_params, or PVH's start information. */
+uint64_t guest_boot_info(void);
 /* The number after "name=" on the command line, or `otherwise`. */
 unsigned int guest_option(const char *name, unsigned int otherwise);
 /* true if the word is on the command line. */

@@ -60,6 +60,16 @@ def test_emergency_writes_of_the_virtio_console(tmp_path):
     assert log.read_text() == "before\nwith\nafter\n"
 
 
+def test_firmware_with_a_pvh_note(tmp_path):
+    disk = tmp_path / "disk"
+    disk.write_bytes(b"first sector".ljust(65536, b"\0"))
+    status, out, err = vm.run("boot", "--firmware", program("firmware"), "--blk", f"path={disk}")
+    assert "disk: first sector\n" in out.replace("\r", "") and "PASS" in out, out + err
+    assert status == 0
+    status, out, err = vm.run("boot", "--firmware", program("firmware"))
+    assert "FAIL: no disk to boot from" in out, out + err
+
+
 @pytest.mark.parametrize("how", ["jump", "hole", "stack"])
 def test_crashes_end_with_registers_and_a_status(how):
     status, out, err = vm.run("boot", "--kernel", program("crash"), "-c", how)

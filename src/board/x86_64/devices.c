@@ -106,7 +106,7 @@ static struct err *board_create_cmos(struct board *board)
 	struct device *device;
 	struct err *err;
 
-	if (!board->config->rtc && !board->rom.code)
+	if (!board->config->rtc && !board->config->firmware.given)
 		return NULL;
 	err = cmos_create(&options, &device);
 	if (!err)

@@ -46,6 +46,7 @@ static struct err *board_create_segment(struct board *board, uint64_t memory_end
 		.reset_control = reset_control_region(board->reset_control),
 		.ecam_base = X86_ECAM_BASE,
 		.n_buses = BOARD_PCI_BUSES,
+		.enabled = board->rom.is_pvh,
 	};
 
 	board->windows = (struct pci_windows){

@@ -159,6 +159,24 @@ static void test_full_windows(void **state)
 	remove_toys(1);
 }
 
+/* As a BIOS leaves them; a reset does as well. Bits that the function does not have stay clear. */
+static void test_enabled_from_the_start(void **state)
+{
+	f.options.enabled = true;
+	add_toys(1, PCI_BAR_MEM32, 0x1000);
+	toys[0].pci.wmask[PCI_COMMAND] &= (uint8_t)~PCI_COMMAND_IO;
+	assert_ok(pci_segment_place(f.segment));
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(
+			cfg_read(&f, 0, 4) & 0xffff, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+		assert_true(toys[0].pci.bars[0].live);
+		cfg_write(&f, 0, 4, 0);
+		assert_false(toys[0].pci.bars[0].live);
+		pci_dev_reset(&toys[0].pci);
+	}
+	remove_toys(1);
+}
+
 static void test_64_bit_bars_without_their_window(void **state)
 {
 	f.options.windows.mem64_base = f.options.windows.mem64_end = 0;
@@ -209,6 +227,7 @@ int main(void)
 		TEST(test_pins_of_functions),
 		TEST(test_without_pins),
 		TEST(test_full_windows),
+		TEST(test_enabled_from_the_start),
 		TEST(test_64_bit_bars_without_their_window),
 		TEST(test_no_port_bars_without_ports),
 		TEST(test_ecam_over_something_else),
