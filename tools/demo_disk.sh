@@ -13,6 +13,13 @@ loader=${alioth%/src/cli/alioth}/linuxboot/linuxboot
 cd "$(dirname "$0")/.."
 folder=$(pwd)/build/demo-disk
 password=${DEMO_PASSWORD:-alioth}
+case ${HOW:-kernel} in
+kernel | firmware | linuxboot) ;;
+*)
+	echo "demo_disk.sh: HOW='$HOW' is none of kernel, firmware, linuxboot" >&2
+	exit 2
+	;;
+esac
 mkdir -p "$folder"
 if [ -e "$folder/disk.raw" ]; then
 	system=$(cat "$folder/system")
@@ -32,10 +39,6 @@ firmware)
 linuxboot)
 	tools/images/linuxboot.sh "$loader" "$folder/loader"
 	set -- "$@" --kernel "$folder/loader/vmlinuz" --initramfs "$folder/loader/initramfs" --cmdline "console=ttyS0 quiet"
-	;;
-*)
-	echo "demo_disk.sh: unknown HOW='$HOW'" >&2
-	exit 2
 	;;
 esac
 interactive=
