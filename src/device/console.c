@@ -7,7 +7,6 @@
 #include "device/console_internal.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +20,6 @@
 
 #define CONSOLE_FLUSH_NS 1000000u /* from the first byte to the write of its batch */
 #define CONSOLE_READS    64u      /* of a file in one turn */
-#define CONSOLE_CLOSE_MS 1000     /* what console_close() waits for a slow reader */
 
 /* ---- What the loop waits for ---- */
 
@@ -294,8 +292,7 @@ void console_attach(struct console *console)
 	console_wait(console);
 }
 
-/* Neither input nor output is served any more; the descriptors stay. */
-static void console_leave_loop(struct console *console)
+void console_leave_loop(struct console *console)
 {
 	loop_remove(&console->in);
 	loop_remove(&console->out);
@@ -393,35 +390,12 @@ void console_start(struct console *console)
 	loop_post(console->loop, &console->input_msg);
 }
 
-void console_close(struct console *console)
-{
-	uint64_t deadline = loop_now_ns() + CONSOLE_CLOSE_MS * 1000000ull;
-
-	while (!console_flush(console)) {
-		struct pollfd pfd = {.fd = console->out.fd, .events = POLLOUT};
-		uint64_t now = loop_now_ns();
-
-		if (now >= deadline) {
-			/* Not tried again when the console is freed, in a thread that may take
-			 * SIGPIPE. */
-			console_warn_once(console, ETIMEDOUT);
-			console_drop(console);
-			break;
-		}
-		(void)poll(&pfd, 1, (int)((deadline - now) / 1000000) + 1);
-	}
-	loop_timer_cancel(&console->flush_timer);
-	loop_timer_cancel(&console->retry_timer);
-	console_leave_loop(console);
-	console_restore_terminal(console);
-}
-
 void console_free(struct console *console)
 {
 	if (!console)
 		return;
 	if (console->backend) {
-		console_close(console);
+		console_close(&console, 1);
 		if (console->backend->close)
 			console->backend->close(console);
 	}

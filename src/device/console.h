@@ -79,11 +79,13 @@ size_t must_check console_write(struct console *console, const void *data, size_
 /* The device has room for input again. [any] */
 void console_input_wanted(struct console *console);
 
+/* Of consoles that are closed at once. */
+#define CONSOLE_CLOSE_MAX 32
 /*
- * Writes out what is queued, for at most a second, leaves further input to others, and puts the
- * terminal back. May be repeated.
+ * Writes out what is queued, for at most a second for all of them together, leaves further input to
+ * others, and puts the terminal back. May be repeated.
  */
-void console_close(struct console *console);
+void console_close(struct console *const *consoles, unsigned int n);
 /*
  * Makes the terminal raw again, after the process was stopped or in the background; no effect while
  * it is in the background. [any]

@@ -108,6 +108,8 @@ void console_set_name(
 	struct console *console, const char *kind, const struct console_options *options);
 /* Looks at the terminal's size, and tells the peer of another one. */
 void console_update_size(struct console *console);
+/* Neither input nor output is served any more; the descriptors stay. */
+void console_leave_loop(struct console *console);
 /* Adds the descriptors to the loop. */
 void console_attach(struct console *console);
 /* Takes the descriptors out of the loop and closes those that are not the process's own 0 and 1. */

@@ -232,6 +232,7 @@ void board_free(struct board *board)
 	if (!board)
 		return;
 	board_free_devices(board);
+	board_close_consoles(board);
 	for (unsigned int i = 0; i < board->n_consoles; i++)
 		console_free(board->consoles[i]);
 	pci_segment_free(board->pci);
@@ -382,8 +383,7 @@ void board_resume(struct board *board)
 
 void board_close_consoles(struct board *board)
 {
-	for (unsigned int i = 0; i < board->n_consoles; i++)
-		console_close(board->consoles[i]);
+	console_close(board->consoles, board->n_consoles);
 }
 
 void board_take_terminal(struct board *board)

@@ -29,6 +29,7 @@
 
 /* The serial port's, and those of the virtio console. */
 #define BOARD_CONSOLES_MAX (1 + VIRTIO_CONSOLE_PORTS_MAX)
+static_assert(BOARD_CONSOLES_MAX <= CONSOLE_CLOSE_MAX, "they are closed at once");
 
 struct board_pmem;
 struct virtio_dev;

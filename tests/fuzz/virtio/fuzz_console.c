@@ -169,7 +169,7 @@ static void conf_host(struct vcon_port *port, const uint8_t *r)
 		port->peer.resized(&port->peer);
 		break;
 	case 3: /* all output is taken */
-		console_close(port->console);
+		console_close(&port->console, 1);
 		break;
 	default:
 		port->peer.writable(&port->peer);

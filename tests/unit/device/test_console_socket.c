@@ -293,6 +293,39 @@ static void test_a_client_that_vanishes_frees_a_guest_that_waits(void **state)
 	assert_int_equal(put_all(h, 1000), 1000);
 }
 
+/* All but the last of the clients have stopped to read; that one gets everything. */
+static void test_clients_that_do_not_read_share_one_second_at_the_end(void **state)
+{
+	enum { N = 6 };
+	static char text[1 << 20];
+	struct host *h = *state;
+	struct console *consoles[N];
+	size_t sent = 0;
+	int clients[N];
+	uint64_t before;
+
+	for (unsigned int i = 0; i < N; i++) {
+		(void)snprintf(h->path, sizeof(h->path), "%s/%u", h->dir, i);
+		assert_ok(host_open(h, CONSOLE_SOCKET, h->path));
+		clients[i] = dial(h);
+		run_for_a_moment(h);
+		sent = fill(h);
+		console_set_peer(h->console, NULL); /* the device is gone by now */
+		consoles[i] = h->console;
+	}
+	sent -= drain(clients[N - 1], text, sizeof(text));
+	before = loop_now_ns();
+	console_close(consoles, N);
+	assert_in_range(loop_now_ns() - before, 500000000u, 1000000000u * (N - 2));
+	assert_int_equal(h->lines, N - 1);
+	assert_int_equal(drain(clients[N - 1], text, sizeof(text)), sent);
+	for (unsigned int i = 0; i < N; i++) {
+		console_free(consoles[i]);
+		close(clients[i]);
+	}
+	h->console = NULL;
+}
+
 static void test_a_left_over_socket_is_replaced_and_nothing_else(void **state)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -366,6 +399,7 @@ int main(void)
 		SOCKET_TEST(test_what_a_client_sent_before_it_left_arrives),
 		SOCKET_TEST(test_a_silent_client_makes_the_guest_wait_and_loses_nothing),
 		SOCKET_TEST(test_a_client_that_vanishes_frees_a_guest_that_waits),
+		SOCKET_TEST(test_clients_that_do_not_read_share_one_second_at_the_end),
 		SOCKET_TEST(test_a_left_over_socket_is_replaced_and_nothing_else),
 		SOCKET_TEST(test_a_client_that_cannot_be_accepted_is_tried_again),
 		SOCKET_TEST(test_bad_paths_are_clear_errors),
