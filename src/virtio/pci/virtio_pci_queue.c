@@ -96,13 +96,16 @@ static void vp_set_up(struct vp_queue *queue)
 static int vp_queue_up(struct vp_queue *queue)
 {
 	struct virtio_pci *vp = queue->vp;
-	int ret =
-		virtq_init(&vp->dev->queues[vp_queue_index(queue)], vp->ram, &queue->setup.layout);
+	struct virtq *virtq = &vp->dev->queues[vp_queue_index(queue)];
+	int ret = virtq_init(virtq, vp->ram, &queue->setup.layout);
 
-	if (!ret)
-		ret = loop_add(vp->loop, &queue->kick);
 	if (ret)
 		return ret;
+	ret = loop_add(vp->loop, &queue->kick);
+	if (ret) {
+		virtq_deinit(virtq);
+		return ret;
+	}
 	queue->up = true;
 	queue->taken = false;
 	/* What the driver made available before has no notification. */

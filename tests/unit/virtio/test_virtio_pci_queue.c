@@ -257,6 +257,32 @@ static void test_a_queue_that_comes_back_broken_needs_a_reset(void **state)
 	serve(0, 1);
 }
 
+int __real_loop_add(struct loop *loop, struct loop_fd *source);
+
+static _Atomic bool epoll_is_full;
+
+int __wrap_loop_add(struct loop *loop, struct loop_fd *source)
+{
+	return atomic_load(&epoll_is_full) ? -ENOMEM : __real_loop_add(loop, source);
+}
+
+static void test_a_queue_that_nobody_can_wait_for_keeps_nothing(void **state)
+{
+	start_with(RESETTABLE);
+	serve(0, 1);
+	reset_queue(0);
+	atomic_store(&epoll_is_full, true);
+	set_up_queue(0);
+	eventually(get(STATUS) & S_NEEDS_RESET);
+	atomic_store(&epoll_is_full, false);
+	assert_null(m.toy->dev.queues[0].flight);
+	assert_true(m.toy->dev.queues[0].broken);
+	serve(1, 1);
+	reset_queue(0);
+	start_with(RESETTABLE);
+	serve(0, 1);
+}
+
 static void test_a_queue_reset_survives_pauses(void **state)
 {
 	start_with(RESETTABLE);
@@ -362,6 +388,7 @@ int main(void)
 		MACHINE_TEST(test_a_device_reset_does_not_wait_for_a_queue_reset),
 		MACHINE_TEST(test_queue_resets_that_mean_nothing),
 		MACHINE_TEST(test_a_queue_that_comes_back_broken_needs_a_reset),
+		MACHINE_TEST(test_a_queue_that_nobody_can_wait_for_keeps_nothing),
 		MACHINE_TEST(test_a_queue_reset_survives_pauses),
 		MACHINE_TEST(test_queue_resets_race_with_notifications),
 		MACHINE_TEST(test_a_queues_vector_follows_its_mask_and_message),
