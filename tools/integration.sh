@@ -27,6 +27,9 @@ tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-programs" "$ALIOTH_DATA/init
 	"$build/tests/integration/programs/mapped_io" "$PWD/tests/integration/programs/kexec_rounds.sh" \
 	"$PWD/tests/integration/programs/rebind_rounds.sh" ethtool
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-fio" "$ALIOTH_DATA/initramfs-modules" fio "$PWD/tests/integration/programs/fio_rounds.sh"
+kexec=$(tools/lab/fetch.sh debian12-kexec)
+TREE=$kexec tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-kdump" "$ALIOTH_DATA/initramfs-modules" \
+	"$kexec/sbin/kexec" "$kexec/sbin/vmcore-dmesg" "$PWD/tests/integration/programs/kdump.sh"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-watchdog" "$(tools/lab/fetch.sh debian13-cloud)" i6300esb
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
 tools/lab/efi_disk.sh "$ALIOTH_DATA/efi.img" "$ALIOTH_DATA/debian12-cloud.bzImage" "$ALIOTH_DATA/initramfs" \

@@ -3,8 +3,9 @@
 # Fetches a stock Debian kernel into the cache, and prints its folder: boot/vmlinuz, and modules under lib/modules. Or Debian 13's
 # QEMU, for the emulated host, with every library that it needs, and prints the path of a script that starts it. The machine's own
 # package configuration is left alone: a private state of apt, with the machine's mirror, knows Debian 12 and 13. debian13-cbmc is the
-# model checker for `make proof`, which Debian 12 does not have, in the same way.
-#   tools/lab/fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc
+# model checker for `make proof`, which Debian 12 does not have, in the same way. debian12-kexec is the folder of kexec-tools, for guests:
+# on the machine itself the package would take part in its reboots.
+#   tools/lab/fetch.sh debian12-cloud|debian12-generic|debian12-kexec|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc
 set -eu
 # shellcheck source=tools/lab/common.sh
 . "$(dirname "$0")/common.sh"
@@ -12,11 +13,12 @@ set -eu
 case ${1-} in
 debian12-*) suite=bookworm ;;
 debian13-*) suite=trixie ;;
-*) lab_fail "usage: fetch.sh debian12-cloud|debian12-generic|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc" ;;
+*) lab_fail "usage: fetch.sh debian12-cloud|debian12-generic|debian12-kexec|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc" ;;
 esac
 case $1 in
 *-qemu) package=qemu-system-x86 ;;
 *-cbmc) package=cbmc ;;
+*-kexec) package=kexec-tools ;;
 *-cloud) package=linux-image-cloud-amd64 ;;
 *-generic) package=linux-image-amd64 ;;
 *) lab_fail "unknown kernel '$1'" ;;
@@ -70,12 +72,12 @@ fetch_kernel() {
 	rm -rf "$work"
 }
 
-# A program of Debian 13 that runs with its own loader and libraries, whatever release the machine has: the packages are only unpacked.
-#   fetch_program NAME APT-COMMAND...   standard input is the script that starts the program
-fetch_program() {
+# Packages are only unpacked.
+#   fetch_packages NAME APT-COMMAND...   into $work/tree, without documentation
+fetch_packages() {
 	name=$1
 	shift
-	echo "fetching $name of Debian 13 ..." >&2
+	echo "fetching $name ..." >&2
 	read_lists
 	work=$(mktemp -d "$lab_cache/fetch.XXXXXX")
 	mkdir -p "$work/debs/partial" "$work/tree"
@@ -84,6 +86,17 @@ fetch_program() {
 		dpkg -x "$deb" "$work/tree"
 	done
 	rm -rf "$work/tree/usr/share/doc" "$work/tree/usr/share/man" "$work/tree/usr/share/locale"
+}
+
+finish_fetch() {
+	mv "$work/tree" "$program"
+	rm -rf "$work"
+}
+
+# A program of Debian 13 that runs with its own loader and libraries, whatever release the machine has.
+#   fetch_program NAME APT-COMMAND...   standard input is the script that starts the program
+fetch_program() {
+	fetch_packages "$@"
 	{
 		cat <<-'SCRIPT'
 			#!/bin/sh
@@ -93,8 +106,7 @@ fetch_program() {
 		cat
 	} >"$work/tree/$name"
 	chmod 755 "$work/tree/$name"
-	mv "$work/tree" "$program"
-	rm -rf "$work"
+	finish_fetch
 }
 
 fetch_qemu() {
@@ -115,7 +127,18 @@ fetch_cbmc() {
 	SCRIPT
 }
 
-if [ "$package" = cbmc ]; then
+# With the libraries that no Debian has without asking for them.
+fetch_kexec() {
+	[ ! -e "$program/sbin/kexec" ] || return 0
+	fetch_packages kexec-tools apt-get download -q kexec-tools libxenmisc4.17 libxencall1 libxendevicemodel1 libxenevtchn1 \
+		libxenforeignmemory1 libxengnttab1 libxentoolcore1 libxentoollog1
+	finish_fetch
+}
+
+if [ "$package" = kexec-tools ]; then
+	lab_locked fetch fetch_kexec
+	echo "$program"
+elif [ "$package" = cbmc ]; then
 	lab_locked fetch fetch_cbmc
 	echo "$program/cbmc"
 elif [ "$package" = qemu-system-x86 ]; then

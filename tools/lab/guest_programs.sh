@@ -4,6 +4,7 @@
 # need where they look for them. Kernels unpack one archive after the other, so the old one stays as it is. The same inputs give the same
 # bytes. A program that is not there is a failure: tools/deps.sh lab.
 #   tools/lab/guest_programs.sh OUT INITRAMFS PROGRAM...
+# TREE=FOLDER: programs below a folder of unpacked packages find libraries there too; the guest has those where the packages would put them.
 set -eu
 # shellcheck source=tools/lab/common.sh
 . "$(dirname "$0")/common.sh"
@@ -15,8 +16,9 @@ trap 'rm -rf "$work"' EXIT
 
 # A file of this machine under the same name in the guest, whatever links lead to it.
 add() {
-	mkdir -p "$work$(dirname "$1")"
-	cp -Lu "$1" "$work$1"
+	target=$work${1#"${TREE:-}"}
+	mkdir -p "$(dirname "$target")"
+	cp -Lu "$1" "$target"
 }
 
 for program in "$@"; do
@@ -24,7 +26,7 @@ for program in "$@"; do
 	mkdir -p "$work/bin"
 	cp -L "$path" "$work/bin/"
 	# A static program has none.
-	for library in $(ldd "$path" 2>/dev/null | grep -o '/[^ ]*'); do
+	for library in $(LD_LIBRARY_PATH=${TREE:+$TREE/usr/lib/x86_64-linux-gnu} ldd "$path" 2>/dev/null | grep -o '/[^ ]*'); do
 		add "$library"
 	done
 done
