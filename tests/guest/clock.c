@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The clocks that KVM keeps for its guests (Linux Documentation/virt/kvm/x86/msr.rst): prints the
- * wall clock, for the host to compare, and looks at the system time twice.
+ * wall clock, for the host to compare, and looks at the system time twice. With "stopped" on the
+ * command line it goes on until it is told that it did not run for a while.
  */
 #include "guest.h"
 
@@ -9,6 +10,7 @@
 #define MSR_KVM_SYSTEM_TIME 0x4b564d01
 #define KVM_LEAF            0x40000001U
 #define KVM_CLOCKSOURCE2    (1U << 3)
+#define GUEST_STOPPED       (1U << 1)
 #define SECOND              1000000000ULL
 
 struct wall_clock {
@@ -61,5 +63,11 @@ void guest_main(void)
 	time = wall.sec * SECOND + wall.nsec + system_time();
 	print("wall clock %u s %u ms\n", (unsigned int)(time / SECOND),
 		(unsigned int)(time % SECOND / 1000000));
+	if (guest_has_word("stopped")) {
+		expect(!(now.flags & GUEST_STOPPED));
+		print("running\n");
+		while (!(now.flags & GUEST_STOPPED)) {
+		}
+	}
 	pass();
 }
