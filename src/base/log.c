@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -199,13 +200,15 @@ bool log_limit_pass(struct log_limit *limit, unsigned int *ret_dropped)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	now = (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
-	if (limit->used >= LOG_LIMIT_BURST && now < limit->next_ns) {
-		limit->dropped++;
+	/* What is counted orders nothing. */
+	if (atomic_load_explicit(&limit->used, memory_order_relaxed) >= LOG_LIMIT_BURST &&
+		now < atomic_load_explicit(&limit->next_ns, memory_order_relaxed)) {
+		atomic_fetch_add_explicit(&limit->dropped, 1, memory_order_relaxed);
 		return false;
 	}
-	*ret_dropped = limit->dropped;
-	limit->dropped = 0;
-	limit->used = MIN(limit->used + 1, (unsigned int)LOG_LIMIT_BURST);
-	limit->next_ns = now + LOG_LIMIT_INTERVAL_NS;
+	*ret_dropped = atomic_exchange_explicit(&limit->dropped, 0, memory_order_relaxed);
+	if (atomic_load_explicit(&limit->used, memory_order_relaxed) < LOG_LIMIT_BURST)
+		atomic_fetch_add_explicit(&limit->used, 1, memory_order_relaxed);
+	atomic_store_explicit(&limit->next_ns, now + LOG_LIMIT_INTERVAL_NS, memory_order_relaxed);
 	return true;
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <stdarg.h>
+#include <stdatomic.h>
 
 #include "base/err.h"
 #include "base/macros.h"
@@ -49,12 +50,12 @@ const char *log_level_name(enum log_level level);
 
 /*
  * Lets through `burst` events, then one per interval; counts what it swallowed. For lines that a
- * guest can cause. Zero-initialised; belongs to one thread or lock.
+ * guest can cause. Zero-initialised. Threads may share one: at worst a line more passes. [any]
  */
 struct log_limit {
-	uint64_t next_ns;
-	unsigned int used;
-	unsigned int dropped;
+	_Atomic uint64_t next_ns;
+	_Atomic unsigned int used;
+	_Atomic unsigned int dropped;
 };
 /* true if the event may be logged; *ret_dropped tells how many were swallowed before it. */
 bool log_limit_pass(struct log_limit *limit, unsigned int *ret_dropped);

@@ -9,6 +9,13 @@
  * ends the thread, which finishes the request that it is working on (and no other: `yield`), and
  * nothing of the device touches guest memory any more. A device that was never activated has no
  * thread, no loop and no rings.
+ *
+ * A model may ask for several threads, each with a loop, and says which of them serves a queue;
+ * that does not change while the device is active. They start and end together, pauses come to
+ * each, and what they have in common is the model's to guard. The first one has whatever belongs to
+ * no queue, and is the last to pause: what another one leaves to it before it pauses itself is done
+ * by then. One waits for another only where all of them meet (a disk's new size), and there one
+ * that has ended counts as present.
  */
 #pragma once
 
@@ -19,7 +26,8 @@
 #include "event/loop.h"
 #include "virtio/queue/virtq.h"
 
-#define VIRTIO_QUEUES_MAX 33 /* 16 pairs and a control queue */
+#define VIRTIO_QUEUES_MAX  33 /* 16 pairs and a control queue */
+#define VIRTIO_THREADS_MAX 32
 
 /* Feature bits of every device (virtio 1.3, 6). */
 #define VIRTIO_F_INDIRECT_DESC     (1ull << 28)
@@ -34,26 +42,30 @@
 struct virtio_dev;
 
 struct virtio_dev_ops {
+	/* Which of n_threads serves queue q; the driver's choice of features is final. Optional:
+	 * the first. [vcpu] */
+	unsigned int (*thread)(const struct virtio_dev *dev, unsigned int q);
 	/* The driver said that queue q has something; serve it until it is empty. [loop] */
 	void (*notify)(struct virtio_dev *dev, unsigned int q);
 	/* The driver's choice of features is final and the queues are up; optional. Before the
-	 * first notify. Sources may be added to dev->loop. [vcpu] */
+	 * first notify. Sources may be added to the loops. [vcpu] */
 	void (*activate)(struct virtio_dev *dev);
-	/* The loop has ended, as the driver resets the device: waits for what is in flight, so that
-	 * nothing touches guest memory any more; optional. [the device's thread] */
-	void (*drain)(struct virtio_dev *dev);
-	/* After activate, when the thread has ended (or could not be started): takes sources and
-	 * timers out of dev->loop; optional. [vcpu] or [main] */
+	/* A thread's loop has ended, as the driver resets the device: waits for what it has in
+	 * flight, so that nothing touches guest memory any more; optional. [that thread; vcpu, if
+	 * it could not be started] */
+	void (*drain)(struct virtio_dev *dev, unsigned int thread);
+	/* After activate, when all threads have ended: takes sources and timers out of the loops;
+	 * optional. [vcpu] or [main] */
 	void (*deactivate)(struct virtio_dev *dev);
 	/* The driver takes queue q back: gives back (pushes) the chains that wait for the driver or
 	 * the world; those that the host works on are given back as always, and the transport waits
 	 * for them. The queue is empty from now on; when it is up again, notify comes. Optional
 	 * with RING_RESET. [loop] */
 	void (*queue_reset)(struct virtio_dev *dev, unsigned int q);
-	/* The machine pauses (no source of the device may run until it resumes) or resumes;
+	/* The machine pauses (no source of this thread may run until it resumes) or resumes;
 	 * optional. May come twice. Notifications of queues are held back by the transport. [loop]
 	 */
-	void (*pause)(struct virtio_dev *dev, bool paused);
+	void (*pause)(struct virtio_dev *dev, unsigned int thread, bool paused);
 	/* Device-specific configuration, [off, off + size) inside config_size. [vcpu] */
 	void (*config_read)(
 		struct virtio_dev *dev, unsigned int off, void *data, unsigned int size);
@@ -84,6 +96,8 @@ struct virtio_transport {
 	/* An eventfd whose signal interrupts the driver for queue q, or -errno: then it takes
 	 * signal(). [vcpu] in activate, or [loop] */
 	int (*interrupt_fd)(struct virtio_transport *transport, unsigned int q);
+	/* The loop of a thread but the first. [vcpu] in activate, or [loop] */
+	struct loop *(*loop)(struct virtio_transport *transport, unsigned int thread);
 };
 
 struct virtio_dev {
@@ -100,20 +114,26 @@ struct virtio_dev {
 	uint64_t features;
 	uint64_t excluded; /* of the transport's, what cannot be had with this device */
 	unsigned int n_queues;
-	uint16_t queue_size; /* largest */
+	unsigned int n_threads; /* at most VIRTIO_THREADS_MAX; 0: one */
+	uint16_t queue_size;    /* largest */
 	unsigned int config_size;
 
 	/* Set by the transport while the device is active. */
 	struct virtio_transport *transport;
-	struct loop *loop;
-	struct log_limit
-		limit;      /* for lines that the guest causes; of the thread that has the device */
-	_Atomic bool yield; /* the transport waits for the thread: begin no further request */
-	bool stalled; /* the model begins none, and looks again by itself; of the device's thread */
+	struct loop *loop;      /* of the first thread */
+	struct log_limit limit; /* for lines that the guest causes */
+	_Atomic bool yield;     /* the transport waits for threads: begin no further request */
+	bool stalled; /* the model begins none, and looks again by itself; of the only thread */
 	const struct ram *ram;
 	uint64_t negotiated;
 	struct virtq queues[VIRTIO_QUEUES_MAX];
 };
+
+/* The loop of one of its threads. [vcpu] in activate, or [loop] */
+static inline struct loop *virtio_dev_loop(const struct virtio_dev *dev, unsigned int thread)
+{
+	return thread ? dev->transport->loop(dev->transport, thread) : dev->loop;
+}
 
 /* Shows the driver of queue q what was pushed, and interrupts it as it wishes. [loop] */
 void virtio_dev_publish(struct virtio_dev *dev, unsigned int q);

@@ -214,7 +214,7 @@ static void balloon_deactivate(struct virtio_dev *dev)
 	pthread_cond_broadcast(&balloon->told);
 }
 
-static void balloon_pause(struct virtio_dev *dev, bool paused)
+static void balloon_pause(struct virtio_dev *dev, unsigned int thread, bool paused)
 {
 	struct virtio_balloon *balloon = balloon_of(dev);
 

@@ -213,7 +213,7 @@ static void blk_activate(struct virtio_dev *dev)
 	block_start(blk->block, &blk->user, dev->loop);
 }
 
-static void blk_drain(struct virtio_dev *dev)
+static void blk_drain(struct virtio_dev *dev, unsigned int thread)
 {
 	block_quiesce(blk_of(dev)->block);
 	blk_resize_drained(blk_of(dev));
@@ -228,7 +228,7 @@ static void blk_deactivate(struct virtio_dev *dev)
 	atomic_store(&blk->writeback, !blk->writethrough);
 }
 
-static void blk_pause(struct virtio_dev *dev, bool paused)
+static void blk_pause(struct virtio_dev *dev, unsigned int thread, bool paused)
 {
 	blk_resize_pause(blk_of(dev), paused);
 	if (paused)

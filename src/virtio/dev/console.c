@@ -202,7 +202,7 @@ static void vcon_queue_reset(struct virtio_dev *dev, unsigned int q)
 }
 
 /* What the guest sent before it stood still is its last word, if the machine ends or is reset. */
-static void vcon_pause(struct virtio_dev *dev, bool paused)
+static void vcon_pause(struct virtio_dev *dev, unsigned int thread, bool paused)
 {
 	struct virtio_console *vcon = vcon_of(dev);
 

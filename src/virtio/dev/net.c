@@ -216,7 +216,7 @@ static void net_deactivate(struct virtio_dev *dev)
 }
 
 /* After a pause the network may have forgotten where the guest is: it tells (5.1.6.5.4). */
-static void net_pause(struct virtio_dev *dev, bool paused)
+static void net_pause(struct virtio_dev *dev, unsigned int thread, bool paused)
 {
 	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
 	bool resumed = net->paused && !paused;

@@ -95,7 +95,7 @@ static void rng_deactivate(struct virtio_dev *dev)
 	loop_timer_cancel(&rng_of(dev)->timer);
 }
 
-static void rng_pause(struct virtio_dev *dev, bool paused)
+static void rng_pause(struct virtio_dev *dev, unsigned int thread, bool paused)
 {
 	if (paused)
 		loop_timer_cancel(&rng_of(dev)->timer);

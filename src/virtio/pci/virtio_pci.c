@@ -196,10 +196,31 @@ static struct err *vp_add_caps(struct virtio_pci *vp)
 	return NULL;
 }
 
+static struct virtio_pci *vp_alloc(struct virtio_dev *dev)
+{
+	unsigned int n = dev->n_threads ? dev->n_threads : 1;
+	struct virtio_pci *vp = calloc(1, sizeof(*vp) + n * sizeof(vp->workers[0]));
+
+	assert(dev->n_queues <= VIRTIO_QUEUES_MAX && n <= VIRTIO_THREADS_MAX);
+	if (!vp)
+		return NULL;
+	vp->dev = dev;
+	vp->n_workers = n;
+	for (unsigned int i = 0; i < n; i++) {
+		struct vp_worker *worker = &vp->workers[i];
+
+		worker->vp = vp;
+		worker->index = i;
+		/* The number is in the 15 characters that the kernel keeps. */
+		(void)snprintf(worker->name, sizeof(worker->name), "%.12s.%u", dev->name, i);
+	}
+	return vp;
+}
+
 struct err *virtio_pci_create(
 	const struct virtio_pci_options *options, struct virtio_dev *dev, struct pci_dev **ret_dev)
 {
-	struct virtio_pci *vp = new0(struct virtio_pci);
+	struct virtio_pci *vp = vp_alloc(dev);
 	struct pci_ids ids = {
 		.vendor = VP_VENDOR,
 		.device = (uint16_t)(VP_DEVICE_BASE + dev->id),
@@ -211,13 +232,11 @@ struct err *virtio_pci_create(
 	};
 	struct err *err;
 
-	assert(dev->n_queues <= VIRTIO_QUEUES_MAX);
 	if (!vp) {
 		err = err_new(ENOMEM, "Cannot create %s", dev->name);
 		dev->ops->free(dev);
 		return err;
 	}
-	vp->dev = dev;
 	vp->hv = options->hv;
 	vp->ram = options->ram;
 	vp->transport = vp_transport;

@@ -45,6 +45,16 @@ struct vp_setup {
 	uint16_t vector;
 };
 
+/* One of the device's threads, and what it runs. */
+struct vp_worker {
+	struct virtio_pci *vp;
+	unsigned int index;
+	char name[16]; /* of those but the first, which has the device's */
+	struct thread thread;
+	struct loop *loop; /* while the device is active */
+	struct loop_msg pause_msg;
+};
+
 struct vp_queue {
 	/* Registers. */
 	uint16_t size;
@@ -53,14 +63,14 @@ struct vp_queue {
 	uint64_t desc, driver, device;
 
 	struct virtio_pci *vp;
-	struct loop_fd kick;    /* fd -1: not enabled when the device became active */
-	bool bound;             /* to the BAR's address, by ioeventfd */
-	bool was_reset;         /* by the driver; may be set up again */
-	_Atomic bool resetting; /* until the device's thread has let go of it */
+	struct vp_worker *worker; /* that serves it; while the device is active */
+	struct loop_fd kick;      /* fd -1: not enabled when the device became active */
+	bool bound;               /* to the BAR's address, by ioeventfd */
+	bool was_reset;           /* by the driver; may be set up again */
+	_Atomic bool resetting;   /* until its thread has let go of it */
 	struct loop_msg reset_msg, start_msg;
 
-	/* Of the device's thread; `setup` is written while the queue is neither enabled nor
-	 * resetting. */
+	/* Of its thread; `setup` is written while the queue is neither enabled nor resetting. */
 	struct vp_setup setup;
 	bool up;       /* kick is to be polled */
 	bool draining; /* resetting, with chains in flight */
@@ -77,9 +87,9 @@ struct virtio_pci {
 	uint8_t cfg_cap; /* offset of the PCI_CFG capability */
 
 	pthread_mutex_t lock;   /* guards what follows; lock order 30 */
-	_Atomic uint8_t status; /* NEEDS_RESET comes from the device's thread */
+	_Atomic uint8_t status; /* NEEDS_RESET comes from the device's threads */
 	_Atomic uint8_t isr;
-	_Atomic uint8_t generation; /* counted by the device's thread */
+	_Atomic uint8_t generation; /* counted by the device's threads */
 	uint16_t config_vector;
 	uint16_t queue_select;
 	uint32_t device_feature_select, driver_feature_select;
@@ -88,19 +98,18 @@ struct virtio_pci {
 	uint64_t bar;           /* address while BAR 0 is live, else 0 */
 	struct vp_queue queues[VIRTIO_QUEUES_MAX];
 
-	struct thread thread; /* runs loop while active */
-	struct loop *loop;
-	struct loop_msg pause_msg;
 	bool paused;
-	bool device_active; /* its activate was called */
-	bool stopping;      /* its thread was told to end, as the driver resets the device */
+	bool active;   /* the device's activate was called */
+	bool stopping; /* its threads were told to end, as the driver resets the device */
+	unsigned int n_workers;
+	struct vp_worker workers[];
 };
 
 /* virtio_pci_run.c: with the lock held */
 void vp_activate(struct virtio_pci *vp);
-/* Ends the thread; nothing of the device runs when it returns. */
+/* Ends the threads; nothing of the device runs when it returns. */
 void vp_deactivate(struct virtio_pci *vp);
-/* The same, for so long; false: the device's thread still waits for what is in flight, and the
+/* The same, for so long; false: a thread of the device still waits for what is in flight, and the
  * device is `stopping` until a later call is true. */
 bool must_check vp_deactivate_within(struct virtio_pci *vp, uint64_t ns);
 bool vp_is_active(const struct virtio_pci *vp);
@@ -110,7 +119,7 @@ void vp_pause(struct virtio_pci *vp, bool paused);
 extern const struct virtio_transport vp_transport;
 
 /* virtio_pci_queue.c: with the lock held */
-/* Starts an enabled queue, before the thread runs; 0 or -errno. */
+/* Starts an enabled queue, before its thread runs; 0 or -errno. */
 int must_check vp_start_queue(struct virtio_pci *vp, unsigned int q);
 /* Of an active device: an enabled queue, and one that was reset and is enabled again. */
 void vp_reset_queue(struct vp_queue *queue);

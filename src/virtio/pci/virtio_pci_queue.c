@@ -3,8 +3,8 @@
  * One queue of an active device: its start, its reset by the driver (virtio 1.3, 2.6.1), its
  * notifications.
  *
- * Theory of operation. The queue's registers are the vCPUs', under the lock; what the device's
- * thread works with is a copy of them (`setup`), made when the queue is enabled and left alone
+ * Theory of operation. The queue's registers are the vCPUs', under the lock; what the thread that
+ * serves it works with is a copy of them (`setup`), made when the queue is enabled and left alone
  * until it was reset. A reset by the driver is a message to the thread, which takes no new chains
  * from then on and waits until the device gave back those in flight, without standing still: the
  * driver reads 1 from queue_reset until then, and no vCPU waits. Enabling again is a message too;
@@ -101,7 +101,7 @@ static int vp_queue_up(struct vp_queue *queue)
 
 	if (ret)
 		return ret;
-	ret = loop_add(vp->loop, &queue->kick);
+	ret = loop_add(queue->worker->loop, &queue->kick);
 	if (ret) {
 		virtq_deinit(virtq);
 		return ret;
@@ -116,8 +116,11 @@ static int vp_queue_up(struct vp_queue *queue)
 int vp_start_queue(struct virtio_pci *vp, unsigned int q)
 {
 	struct vp_queue *queue = &vp->queues[q];
+	unsigned int thread = vp->dev->ops->thread ? vp->dev->ops->thread(vp->dev, q) : 0;
 	int ret;
 
+	assert(thread < vp->n_workers);
+	queue->worker = &vp->workers[thread];
 	if (!queue->enabled) {
 		vp->dev->queues[q] = (struct virtq){.broken = true};
 		return 0;
@@ -154,7 +157,7 @@ void vp_enable_again(struct vp_queue *queue)
 
 	vp_set_up(queue);
 	queue->start_msg.run = vp_on_start;
-	loop_post(vp->loop, &queue->start_msg);
+	loop_post(queue->worker->loop, &queue->start_msg);
 	vp_bind_queue(vp, vp_queue_index(queue), true);
 }
 
@@ -204,5 +207,5 @@ void vp_reset_queue(struct vp_queue *queue)
 	queue->desc = queue->driver = queue->device = 0;
 	atomic_store(&queue->resetting, true);
 	queue->reset_msg.run = vp_on_reset;
-	loop_post(vp->loop, &queue->reset_msg);
+	loop_post(queue->worker->loop, &queue->reset_msg);
 }

@@ -221,7 +221,7 @@ static void bf_step(const uint8_t *r)
 		bf_pump();
 		break;
 	case 8:
-		fuzz.dev->ops->pause(fuzz.dev, r[2] & 1);
+		fuzz.dev->ops->pause(fuzz.dev, 0, r[2] & 1);
 		break;
 	case 9:
 		if (r[2] & 8) {

@@ -235,7 +235,7 @@ static void conf_step(const uint8_t *r)
 		conf_pump();
 		break;
 	case 8:
-		fuzz.dev->ops->pause(fuzz.dev, r[2] & 1);
+		fuzz.dev->ops->pause(fuzz.dev, 0, r[2] & 1);
 		break;
 	case 9:
 		if (r[2] & 0x08) {

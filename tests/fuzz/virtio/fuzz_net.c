@@ -201,7 +201,7 @@ static void netf_step(const uint8_t *r)
 		netf_pump();
 		break;
 	case 8:
-		fuzz.dev->ops->pause(fuzz.dev, r[2] & 1);
+		fuzz.dev->ops->pause(fuzz.dev, 0, r[2] & 1);
 		break;
 	case 9:
 		if (r[2] & 0x0f)

@@ -2,7 +2,7 @@
 /*
  * A device with two queues behind the real transport and a PCI segment on a fake VM, and the steps
  * of its driver, which finds the registers by the capabilities. The device completes each request
- * with 4 bytes, when a gate lets it.
+ * with 4 bytes, when a gate lets it. Its queues share one thread, or each has its own.
  */
 #pragma once
 
@@ -49,26 +49,30 @@
 #define S_FAILED              0x80
 
 #define TOY_FEATURES          (0x8000000000000005ull | VIRTIO_F_IN_ORDER | VIRTIO_F_RING_RESET)
-#define TOY_QUEUES            2
-#define TOY_QUEUE_SIZE        16
-#define TOY_CONFIG            12
-#define GUEST_RAM             0x100000
-#define BUFFER                0x80000
+#ifndef TOY_QUEUES
+#define TOY_QUEUES 2
+#endif
+#define TOY_QUEUE_SIZE 16
+#define TOY_CONFIG     12
+#define GUEST_RAM      0x100000
+#define BUFFER         0x80000
 
 struct virtio_toy {
 	struct virtio_dev dev;
-	struct virtq_chain chain;
+	struct virtq_chain chains[TOY_QUEUES];
 	_Atomic unsigned int served;
 	unsigned int activations, deactivations;
-	_Atomic unsigned int pauses, resumes;
-	_Atomic bool changes; /* each request changes the configuration */
-	_Atomic bool holds;   /* takes requests and completes them when told to */
+	_Atomic unsigned int pauses, resumes; /* of the first thread */
+	_Atomic unsigned int drained;         /* threads */
+	_Atomic bool changes;                 /* each request changes the configuration */
+	_Atomic bool holds;                   /* takes requests and completes them when told to */
 	uint16_t held[TOY_QUEUES][TOY_QUEUE_SIZE];
 	_Atomic unsigned int n_held[TOY_QUEUES];
 	_Atomic unsigned int resets; /* of queues */
-	struct loop_msg release;
+	struct loop_msg release[TOY_QUEUES];
 	uint64_t negotiated;
-	_Atomic bool gated; /* each request waits */
+	_Atomic bool gated;    /* each request waits, */
+	_Atomic bool only_one; /* but those of queue 1 do not */
 	sem_t entered, gate;
 };
 
@@ -99,7 +103,8 @@ static inline uint32_t toy_serve(struct virtio_dev *dev, struct virtq_chain *cha
 	if (atomic_load(&toy->changes))
 		dev->transport->config_changed(dev->transport);
 	atomic_fetch_add(&toy->served, 1);
-	if (atomic_load(&toy->gated)) {
+	if (atomic_load(&toy->gated) &&
+		!(chain == &toy->chains[1] && atomic_load(&toy->only_one))) {
 		sem_post(&toy->entered);
 		sem_wait(&toy->gate);
 	}
@@ -108,27 +113,42 @@ static inline uint32_t toy_serve(struct virtio_dev *dev, struct virtq_chain *cha
 
 static inline void toy_hold(struct virtio_toy *toy, unsigned int q)
 {
-	while (virtq_pop(&toy->dev.queues[q], &toy->chain) > 0) {
+	while (virtq_pop(&toy->dev.queues[q], &toy->chains[q]) > 0) {
 		unsigned int n = atomic_load(&toy->n_held[q]);
 
 		assert_true(n < TOY_QUEUE_SIZE);
-		toy->held[q][n] = toy->chain.head;
+		toy->held[q][n] = toy->chains[q].head;
 		atomic_store(&toy->n_held[q], n + 1);
 	}
 }
 
-/* Completes what is held. [loop] */
+/* Completes what is held of a queue. [loop] */
 static inline void toy_release(struct loop_msg *msg)
 {
-	struct virtio_toy *toy = container_of(msg, struct virtio_toy, release);
+	struct virtio_toy *toy = m.toy;
+	unsigned int q = (unsigned int)(msg - toy->release);
+	unsigned int n = atomic_exchange(&toy->n_held[q], 0);
 
-	for (unsigned int q = 0; q < TOY_QUEUES; q++) {
-		unsigned int n = atomic_exchange(&toy->n_held[q], 0);
+	while (n)
+		virtq_push(&toy->dev.queues[q], toy->held[q][--n], 4);
+	virtio_dev_publish(&toy->dev, q);
+}
 
-		while (n)
-			virtq_push(&toy->dev.queues[q], toy->held[q][--n], 4);
-		virtio_dev_publish(&toy->dev, q);
-	}
+static inline unsigned int toy_thread(const struct virtio_dev *dev, unsigned int q)
+{
+	return q % dev->n_threads;
+}
+
+static inline void toy_release_all(void)
+{
+	for (unsigned int q = 0; q < TOY_QUEUES; q++)
+		loop_call(virtio_dev_loop(&m.toy->dev, toy_thread(&m.toy->dev, q)),
+			&m.toy->release[q]);
+}
+
+static inline void toy_drain(struct virtio_dev *dev, unsigned int thread)
+{
+	atomic_fetch_add(&container_of(dev, struct virtio_toy, dev)->drained, 1);
 }
 
 static inline void toy_notify(struct virtio_dev *dev, unsigned int q)
@@ -138,14 +158,14 @@ static inline void toy_notify(struct virtio_dev *dev, unsigned int q)
 	if (atomic_load(&toy->holds))
 		toy_hold(toy, q);
 	else
-		virtio_dev_serve(dev, q, &toy->chain, toy_serve);
+		virtio_dev_serve(dev, q, &toy->chains[q], toy_serve);
 }
 
 static inline void toy_queue_reset(struct virtio_dev *dev, unsigned int q)
 {
 	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
 
-	assert_int_equal(virtq_pop(&dev->queues[q], &toy->chain), 0);
+	assert_int_equal(virtq_pop(&dev->queues[q], &toy->chains[q]), 0);
 	atomic_fetch_add(&toy->resets, 1);
 }
 
@@ -159,15 +179,19 @@ static inline void toy_activate(struct virtio_dev *dev)
 
 static inline void toy_deactivate(struct virtio_dev *dev)
 {
+	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
+
 	assert_non_null(dev->loop);
-	container_of(dev, struct virtio_toy, dev)->deactivations++;
+	toy->deactivations++;
+	assert_int_equal(toy->drained, toy->deactivations * dev->n_threads);
 }
 
-static inline void toy_pause(struct virtio_dev *dev, bool paused)
+static inline void toy_pause(struct virtio_dev *dev, unsigned int thread, bool paused)
 {
 	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
 
-	atomic_fetch_add(paused ? &toy->pauses : &toy->resumes, 1);
+	if (!thread)
+		atomic_fetch_add(paused ? &toy->pauses : &toy->resumes, 1);
 }
 
 static inline void toy_config_read(
@@ -187,10 +211,12 @@ static inline void toy_free(struct virtio_dev *dev)
 	free(toy);
 }
 
-static inline struct virtio_toy *toy_create(void)
+static inline struct virtio_toy *toy_create(unsigned int threads)
 {
-	static const struct virtio_dev_ops ops = {.notify = toy_notify,
+	static const struct virtio_dev_ops ops = {.thread = toy_thread,
+		.notify = toy_notify,
 		.activate = toy_activate,
+		.drain = toy_drain,
 		.deactivate = toy_deactivate,
 		.pause = toy_pause,
 		.queue_reset = toy_queue_reset,
@@ -205,10 +231,12 @@ static inline struct virtio_toy *toy_create(void)
 		.class_code = 0xff0000,
 		.features = TOY_FEATURES,
 		.n_queues = TOY_QUEUES,
+		.n_threads = threads,
 		.queue_size = TOY_QUEUE_SIZE,
 		.config_size = TOY_CONFIG,
 	};
-	toy->release.run = toy_release;
+	for (unsigned int q = 0; q < TOY_QUEUES; q++)
+		toy->release[q].run = toy_release;
 	sem_init(&toy->entered, 0, 0);
 	sem_init(&toy->gate, 0, 0);
 	return toy;
@@ -255,12 +283,13 @@ static inline unsigned int machine_find_caps(void)
 	return found;
 }
 
-static inline int machine_setup(void **state)
+/* Around this device, which it takes over. */
+static inline int machine_create(struct virtio_dev *dev)
 {
 	static const struct ram_options anon = {.backend = RAM_ANON};
 	struct virtio_pci_options options;
 
-	m = (struct machine){.sink.write = machine_log};
+	m.sink.write = machine_log;
 	assert_ok(log_create("warn", &m.sink, &m.log));
 	log_bind(m.log);
 	assert_ok(fixture_init(&m.f));
@@ -269,8 +298,7 @@ static inline int machine_setup(void **state)
 	assert_ok(ram_create(&anon, &m.ram));
 	assert_ok(ram_add(m.ram, 0, GUEST_RAM, "guest"));
 	options = (struct virtio_pci_options){.hv = m.f.vm, .ram = m.ram};
-	m.toy = toy_create();
-	assert_ok(virtio_pci_create(&options, &m.toy->dev, &m.pci));
+	assert_ok(virtio_pci_create(&options, dev, &m.pci));
 	assert_ok(pci_segment_add(m.f.segment, m.pci));
 	assert_ok(pci_segment_place(m.f.segment));
 	cfg_write(&m.f, 0, 4, COMMAND_MEMORY | COMMAND_MASTER);
@@ -280,10 +308,26 @@ static inline int machine_setup(void **state)
 	return 0;
 }
 
+static inline int machine_setup_with(unsigned int threads)
+{
+	m = (struct machine){.toy = toy_create(threads)};
+	return machine_create(&m.toy->dev);
+}
+
+static inline int machine_setup(void **state)
+{
+	return machine_setup_with(1);
+}
+
+static inline int machine_setup_two(void **state)
+{
+	return machine_setup_with(2);
+}
+
 static inline int machine_teardown(void **state)
 {
 	device_free(&m.pci->device);
-	assert_int_equal(m.freed, 1);
+	assert_int_equal(m.freed, m.toy ? 1 : 0);
 	ram_free(m.ram);
 	fixture_deinit(&m.f);
 	log_bind(NULL);
@@ -425,3 +469,9 @@ static inline unsigned int count_messages(uint32_t data)
 }
 
 #define MACHINE_TEST(name) cmocka_unit_test_setup_teardown(name, machine_setup, machine_teardown)
+/* With one thread, and with one for each queue. */
+#define MACHINE_TESTS(name)                                                                        \
+	MACHINE_TEST(name),                                                                        \
+	{                                                                                          \
+#name " (two threads)", name, machine_setup_two, machine_teardown, NULL            \
+	}

@@ -84,15 +84,15 @@ static void test_a_new_target_is_announced_and_a_pause_puts_that_off(void **stat
 	assert_int_equal(t->changes, 0);
 	bt_pump(t);
 	assert_int_equal(t->changes, 1);
-	t->dev->ops->pause(t->dev, true);
+	t->dev->ops->pause(t->dev, 0, true);
 	virtio_balloon_set_target(t->balloon, MIB(2));
 	bt_pump(t);
 	assert_int_equal(t->changes, 1);
-	t->dev->ops->pause(t->dev, false);
+	t->dev->ops->pause(t->dev, 0, false);
 	assert_int_equal(t->changes, 2);
 	assert_int_equal(bt_info(t).target, MIB(2));
-	t->dev->ops->pause(t->dev, true);
-	t->dev->ops->pause(t->dev, false);
+	t->dev->ops->pause(t->dev, 0, true);
+	t->dev->ops->pause(t->dev, 0, false);
 	assert_int_equal(t->changes, 2);
 }
 

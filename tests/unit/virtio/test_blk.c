@@ -538,7 +538,7 @@ static void test_a_reset_forgets_what_hangs(void **state)
 			{HEADER, 16, 0}, {DATA, 512, RING_WRITE}, {STATUS, 1, RING_WRITE}},
 		3);
 	bench.dev->ops->notify(bench.dev, 0);
-	bench.dev->ops->drain(bench.dev);
+	bench.dev->ops->drain(bench.dev, 0);
 	bench.dev->ops->deactivate(bench.dev);
 	bench.dev->ops->activate(bench.dev);
 	block_fault_set(faulty, NULL);
@@ -615,7 +615,7 @@ static void test_a_reset_waits_for_what_the_kernel_has(void **state)
 
 		add_writes(40);
 		atomic_store(&b->dev->yield, true);
-		b->dev->ops->drain(b->dev);
+		b->dev->ops->drain(b->dev, 0);
 		/* Whatever was begun is done, and was told: memory is the driver's again. */
 		for (unsigned int i = 0; i < 40; i++)
 			assert_int_equal(ram_get(b->ram, STATUS + i, 1), S_OK);
@@ -635,11 +635,11 @@ static void test_while_the_machine_pauses_nothing_is_begun(void **state)
 	(void)ring_add(&bench.ring, pieces, 3);
 	atomic_store(&bench.dev->yield, true);
 	bench.dev->ops->notify(bench.dev, 0);
-	bench.dev->ops->pause(bench.dev, true);
+	bench.dev->ops->pause(bench.dev, 0, true);
 	assert_int_equal(disk.reads, 0);
 	assert_int_equal(bench.agains, 1);
 	atomic_store(&bench.dev->yield, false);
-	bench.dev->ops->pause(bench.dev, false);
+	bench.dev->ops->pause(bench.dev, 0, false);
 	bench.dev->ops->notify(bench.dev, 0);
 	assert_int_equal(ring_completed(&bench.ring), 1);
 }

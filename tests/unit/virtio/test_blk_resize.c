@@ -188,14 +188,14 @@ static void test_a_driver_that_comes_later_is_told_what_it_missed(void **state)
 static void test_a_pause_holds_the_news_back(void **state)
 {
 	activate();
-	t->dev->ops->pause(t->dev, true);
+	t->dev->ops->pause(t->dev, 0, true);
 	run();
 	assert_ok(virtio_blk_resize(t->dev, 2 * SIZE));
 	assert_ok(virtio_blk_resize(t->dev, 3 * SIZE));
 	halt();
 	assert_int_equal(capacity(), 3 * SIZE);
 	assert_int_equal(t->changes, 0);
-	t->dev->ops->pause(t->dev, false);
+	t->dev->ops->pause(t->dev, 0, false);
 	assert_int_equal(t->changes, 1);
 	assert_int_equal(request(0, 3 * SIZE - 512), 0);
 }
@@ -262,7 +262,7 @@ static void test_a_reset_that_the_driver_does_not_wait_for(void **state)
 	activate();
 	virtio_blk_refresh(t->dev); /* the thread does not come to it */
 	assert_int_equal(ftruncate(t->fd, (off_t)(3 * SIZE)), 0);
-	t->dev->ops->drain(t->dev);
+	t->dev->ops->drain(t->dev, 0);
 	assert_int_equal(capacity(), 3 * SIZE);
 	assert_ok(virtio_blk_resize(t->dev, 2 * SIZE));
 	virtio_blk_refresh(t->dev);

@@ -247,12 +247,12 @@ static void test_a_pause_holds_input_back_and_lets_output_pass(void **state)
 	add(0, NULL, 64);
 	kick(0);
 	add(1, "last", 4); /* not noticed yet */
-	b.dev->ops->pause(b.dev, true);
-	b.dev->ops->pause(b.dev, true);
+	b.dev->ops->pause(b.dev, 0, true);
+	b.dev->ops->pause(b.dev, 0, true);
 	assert_hears(fd, "last");
 	say(fd, "later");
 	assert_false(is_done(0));
-	b.dev->ops->pause(b.dev, false);
+	b.dev->ops->pause(b.dev, 0, false);
 	assert_input(0, "later");
 	close(fd);
 }

@@ -152,8 +152,8 @@ static void test_vlans_are_accepted(void **state)
 static void test_an_announcement_is_acknowledged(void **state)
 {
 	start(ALL);
-	f.dev->ops->pause(f.dev, true);
-	f.dev->ops->pause(f.dev, false);
+	f.dev->ops->pause(f.dev, 0, true);
+	f.dev->ops->pause(f.dev, 0, false);
 	assert_int_equal(config(6, 2), NET_S_LINK_UP | NET_S_ANNOUNCE);
 	assert_int_equal(COMMAND(3, 0), OK);
 	assert_int_equal(config(6, 2), NET_S_LINK_UP);

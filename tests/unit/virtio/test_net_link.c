@@ -337,9 +337,9 @@ static void test_a_lost_link_is_sought_by_the_next_driver_and_after_a_pause(void
 {
 	start();
 	lose_peer();
-	f.dev->ops->pause(f.dev, true);
+	f.dev->ops->pause(f.dev, 0, true);
 	assert_null(f.net->link.timer.loop);
-	f.dev->ops->pause(f.dev, false);
+	f.dev->ops->pause(f.dev, 0, false);
 	assert_non_null(f.net->link.timer.loop);
 	fixture_end();
 	assert_null(f.net->link.timer.loop);

@@ -283,12 +283,12 @@ static void test_a_pause_holds_packets_back_and_ends_with_an_announcement(void *
 		NET_RING_SIZE);
 	add_buffer(0, 128);
 	kick(RX);
-	f.dev->ops->pause(f.dev, true);
-	f.dev->ops->pause(f.dev, true);
+	f.dev->ops->pause(f.dev, 0, true);
+	f.dev->ops->pause(f.dev, 0, true);
 	network_sends(1, 100);
 	pump();
 	assert_int_equal(received(), 0);
-	f.dev->ops->pause(f.dev, false);
+	f.dev->ops->pause(f.dev, 0, false);
 	pump();
 	expect_packet(1, 100, 0, 128);
 	f.dev->ops->config_read(f.dev, 6, status, 2);

@@ -207,11 +207,11 @@ static void test_a_pause_stops_what_waits_until_the_end_of_it(void **state)
 	for (unsigned int i = 0; i < 3; i++)
 		(void)ring_add(&b->ring, &piece, 1);
 	b->dev->ops->notify(b->dev, 0);
-	b->dev->ops->pause(b->dev, true);
+	b->dev->ops->pause(b->dev, 0, true);
 	now_ns += 1000 * MS;
 	run_for(b, 200 * MS);
 	assert_int_equal(ring_completed(&b->ring), 2);
-	b->dev->ops->pause(b->dev, false);
+	b->dev->ops->pause(b->dev, 0, false);
 	assert_int_equal(ring_completed(&b->ring), 3);
 }
 

@@ -180,7 +180,7 @@ static void test_a_queue_reset_waits_for_what_is_in_flight_and_no_vcpu_does(void
 	set(QUEUE_RESET, 1);
 	assert_int_equal(get(QUEUE_DESC), 0);
 	assert_int_equal(get(QUEUE_ENABLE), 0);
-	loop_call(m.toy->dev.loop, &m.toy->release);
+	toy_release_all();
 	assert_int_equal(get(QUEUE_RESET), 0);
 	assert_int_equal(ring_completed(&m.rings[0]), 5);
 	assert_int_equal(ring_completed(&m.rings[1]), 2);
@@ -379,19 +379,19 @@ static void test_a_queues_vector_follows_its_mask_and_message(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		MACHINE_TEST(test_every_format_is_served),
-		MACHINE_TEST(test_a_broken_packed_ring_needs_a_reset),
-		MACHINE_TEST(test_packed_rings_are_validated_as_a_whole),
-		MACHINE_TEST(test_excluded_features_are_not_offered),
-		MACHINE_TEST(test_a_queue_that_was_reset_can_be_set_up_anew),
-		MACHINE_TEST(test_a_queue_reset_waits_for_what_is_in_flight_and_no_vcpu_does),
-		MACHINE_TEST(test_a_device_reset_does_not_wait_for_a_queue_reset),
-		MACHINE_TEST(test_queue_resets_that_mean_nothing),
-		MACHINE_TEST(test_a_queue_that_comes_back_broken_needs_a_reset),
-		MACHINE_TEST(test_a_queue_that_nobody_can_wait_for_keeps_nothing),
-		MACHINE_TEST(test_a_queue_reset_survives_pauses),
-		MACHINE_TEST(test_queue_resets_race_with_notifications),
-		MACHINE_TEST(test_a_queues_vector_follows_its_mask_and_message),
+		MACHINE_TESTS(test_every_format_is_served),
+		MACHINE_TESTS(test_a_broken_packed_ring_needs_a_reset),
+		MACHINE_TESTS(test_packed_rings_are_validated_as_a_whole),
+		MACHINE_TESTS(test_excluded_features_are_not_offered),
+		MACHINE_TESTS(test_a_queue_that_was_reset_can_be_set_up_anew),
+		MACHINE_TESTS(test_a_queue_reset_waits_for_what_is_in_flight_and_no_vcpu_does),
+		MACHINE_TESTS(test_a_device_reset_does_not_wait_for_a_queue_reset),
+		MACHINE_TESTS(test_queue_resets_that_mean_nothing),
+		MACHINE_TESTS(test_a_queue_that_comes_back_broken_needs_a_reset),
+		MACHINE_TESTS(test_a_queue_that_nobody_can_wait_for_keeps_nothing),
+		MACHINE_TESTS(test_a_queue_reset_survives_pauses),
+		MACHINE_TESTS(test_queue_resets_race_with_notifications),
+		MACHINE_TESTS(test_a_queues_vector_follows_its_mask_and_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
