@@ -12,6 +12,7 @@ struct block_raw {
 	int buffered; /* the same file through the page cache, for what direct I/O does not take;
 			 else -1 */
 	bool is_device;
+	bool uring_refused; /* by the host, once and for all; written when an engine starts */
 };
 
 /* Arguments of fallocate(2). */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Disk images: formats of files, with calls that return when the bytes are moved. Embedded in the
- * format's object. Called by one thread at a time, the device's loop; offsets and lengths are
- * bytes, inside the image. 0 or -errno: nothing is then known of how much was done.
+ * format's object. Called by one thread at a time, the device's loop, but raw ones by any number of
+ * them, save for resize, which has the image to itself; offsets and lengths are bytes, inside the
+ * image. 0 or -errno: nothing is then known of how much was done.
  */
 #pragma once
 
@@ -32,6 +33,7 @@ struct block_image_ops {
 struct block_image {
 	const struct block_image_ops *ops;
 	struct block_facts facts;
+	unsigned int n_engines; /* over it; the last one frees it. [main] */
 };
 
 /* Carries out a request; its result. */
@@ -69,14 +71,22 @@ struct err *must_check block_raw_open(
 struct err *must_check block_qcow2_open(const char *path, struct block_image *raw,
 	struct block_image *backing, struct block_image **ret_image);
 
-/* ---- Engines: devices over an image, which they take over on success. [main] ---- */
+/* For engines: one of them goes. */
+static inline void block_image_put(struct block_image *image)
+{
+	if (!--image->n_engines)
+		block_image_free(image);
+}
+
+/* ---- Engines: devices over an image, which they take over on success. A raw image may have
+ * several, each with a thread of its own; of another one, the thread is the same. [main] ---- */
 
 /* Each request is carried out by the thread that kicks. */
 struct err *must_check block_sync_create(struct block_image *image, struct block_dev **ret_dev);
 /*
  * Raw images only: requests go to the kernel by io_uring. Where that is refused when the device is
- * started, a line is logged once and requests are carried out as by block_sync_create(). `name` is
- * for that line.
+ * started, a line is logged, once an image, and requests are carried out as by block_sync_create().
+ * `name` is for that line.
  */
 struct err *must_check block_uring_create(
 	struct block_image *raw, const char *name, struct block_dev **ret_dev);

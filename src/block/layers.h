@@ -21,6 +21,11 @@ struct block_throttle_options {
 struct err *must_check block_throttle_create(struct block_dev *below,
 	const struct block_throttle_options *options, struct block_dev **ret_dev);
 
+/* The same with the limits of another throttle: what passes one of them counts for both, whichever
+ * threads have them. */
+struct err *must_check block_throttle_share(
+	struct block_dev *below, struct block_dev *throttle, struct block_dev **ret_dev);
+
 /* What goes wrong with the requests that match. */
 struct block_fault {
 	unsigned int ops;  /* bits by enum block_op */

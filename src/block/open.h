@@ -22,5 +22,12 @@ struct block_options {
 	struct block_throttle_options limits;
 };
 
-/* [main] */
-struct err *must_check block_open(const struct block_options *options, struct block_dev **ret_dev);
+#define BLOCK_SHARES_MAX 32u
+
+/*
+ * n devices (1 .. BLOCK_SHARES_MAX; of a format but raw, one) that are the same disk, each for a
+ * thread of its own: what one has written and flushed is so for all, and their limits hold for all
+ * together. A resize is one of each, while no request of any is on its way. [main]
+ */
+struct err *must_check block_open(
+	const struct block_options *options, unsigned int n, struct block_dev **ret_devs);

@@ -96,7 +96,7 @@ static void sync_free(struct block_dev *dev)
 {
 	struct block_sync *s = container_of(dev, struct block_sync, base);
 
-	block_image_free(s->image);
+	block_image_put(s->image);
 	free(s);
 }
 
@@ -116,6 +116,7 @@ struct err *block_sync_create(struct block_image *image, struct block_dev **ret_
 		return err_new(ENOMEM, "Cannot create a block engine");
 	s->base = (struct block_dev){.ops = &sync_ops, .facts = image->facts};
 	s->image = image;
+	image->n_engines++;
 	*ret_dev = &s->base;
 	return NULL;
 }

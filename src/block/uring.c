@@ -34,8 +34,7 @@ struct block_uring {
 	struct block_raw *raw;
 	char name[URING_NAME_MAX];
 	struct io_uring ring;
-	bool up;      /* ring is there */
-	bool refused; /* once and for all */
+	bool up; /* ring is there */
 	struct loop *loop;
 	struct loop_fd source;
 	struct loop_timer retry;
@@ -247,11 +246,11 @@ static void uring_start(struct block_dev *dev, struct loop *loop)
 
 	u->loop = loop;
 	u->retry.fired = uring_on_retry;
-	if (u->refused)
+	if (u->raw->uring_refused)
 		return;
 	ret = uring_set_up(u, loop);
 	u->up = !ret;
-	u->refused = ret;
+	u->raw->uring_refused = ret;
 	if (ret)
 		log_warn("%s: io_uring is refused (%s); its requests are carried out one by one",
 			u->name, err_strerror(-ret));
@@ -309,7 +308,7 @@ static void uring_free(struct block_dev *dev)
 {
 	struct block_uring *u = uring_of(dev);
 
-	block_image_free(&u->raw->image);
+	block_image_put(&u->raw->image);
 	free(u);
 }
 
@@ -331,6 +330,7 @@ struct err *block_uring_create(
 		return err_new(ENOMEM, "Cannot create a block engine");
 	u->base = (struct block_dev){.ops = &uring_ops, .facts = raw->facts};
 	u->raw = container_of(raw, struct block_raw, image);
+	raw->n_engines++;
 	strncpy(u->name, name, sizeof(u->name) - 1);
 	*ret_dev = &u->base;
 	return NULL;

@@ -197,7 +197,7 @@ static struct err *board_open_blk(
 		.limits = {.iops = config->iops, .bw = config->bw},
 	};
 
-	return block_open(&options, ret_dev);
+	return block_open(&options, 1, ret_dev);
 }
 
 static struct err *board_add_blk(struct board *board, unsigned int index)

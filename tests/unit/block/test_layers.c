@@ -8,13 +8,42 @@
 
 #include "block/open.h"
 
+static void test_shares_of_a_disk_are_one_disk_with_one_limit(void **state)
+{
+	struct user *u = *state;
+	struct block_options options = {.name = "disk", .path = u->path, .limits = {.iops = 200}};
+	static uint8_t buf[512];
+	struct block_dev *devs[3];
+	uint64_t start;
+
+	for (int api = 0; api < 2; api++) {
+		options.api = (enum block_api)api;
+		assert_ok(block_open(&options, 3, devs));
+		start = loop_now_ns();
+		for (unsigned int i = 0; i < 3; i++) {
+			user_start(u, devs[i]);
+			assert_int_equal(user_rw(u, BLOCK_READ, buf, 512, 512ull * i), 0);
+			assert_int_equal(buf[0], api ? 0x50 + i : i);
+			memset(buf, (int)(0x50 + i), sizeof(buf));
+			assert_int_equal(user_rw(u, BLOCK_WRITE, buf, 512, 512ull * i), 0);
+			/* What the last one has used up of a tenth of a second is not there any
+			 * more. */
+			for (unsigned int k = 0; k < 18; k++)
+				assert_int_equal(user_rw(u, BLOCK_READ, buf, 512, 0), 0);
+			assert_int_equal(buf[0], 0x50);
+			user_end(u); /* the others' image stays */
+		}
+		assert_true(loop_now_ns() - start >= 190000000); /* 60, but 20 at once */
+	}
+}
+
 static struct block_dev *open_disk(struct user *u, struct block_options options)
 {
 	struct block_dev *dev;
 
 	options.name = "disk";
 	options.path = u->path;
-	assert_ok(block_open(&options, &dev));
+	assert_ok(block_open(&options, 1, &dev));
 	return dev;
 }
 
@@ -46,11 +75,11 @@ static void test_options_that_cannot_be_are_errors(void **state)
 	struct block_options options = {.name = "disk", .path = "/nonexistent/disk"};
 	struct block_dev *dev = NULL;
 
-	assert_err(block_open(&options, &dev), "No such file");
+	assert_err(block_open(&options, 1, &dev), "No such file");
 	options.path = "/dev/null";
 	options.readonly = true;
 	options.limits.iops = 1;
-	assert_err(block_open(&options, &dev), "neither a file nor a block device");
+	assert_err(block_open(&options, 1, &dev), "neither a file nor a block device");
 	assert_null(dev);
 }
 
@@ -165,6 +194,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		LAYER_TEST(test_a_readonly_disk_refuses_what_changes_it),
 		LAYER_TEST(test_options_that_cannot_be_are_errors),
+		LAYER_TEST(test_shares_of_a_disk_are_one_disk_with_one_limit),
 		LAYER_TEST(test_rates_are_kept_but_for_a_burst),
 		LAYER_TEST(
 			test_what_is_throttled_waits_for_the_end_of_a_pause_and_goes_with_a_stop),
