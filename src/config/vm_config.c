@@ -233,6 +233,12 @@ static struct err *vm_config_check_blk(const struct vm_config *config, size_t in
 		return err_new(0, "--blk: serial=%s is longer than 20 bytes", blk->serial);
 	if (blk->queue_size & (blk->queue_size - 1u))
 		return err_new(0, "--blk: queue_size=%u is not a power of two", blk->queue_size);
+	if (blk->iothreads > blk->queues)
+		return err_new(0, "--blk: iothreads=%u is more than queues=%u", blk->iothreads,
+			blk->queues);
+	if (blk->iothreads > 1 && blk->format != BLK_FORMAT_RAW)
+		return err_new(0, "--blk: iothreads=%u needs format=raw: qcow2 has one thread",
+			blk->iothreads);
 	if (blk->backing && blk->format != BLK_FORMAT_QCOW2)
 		return err_new(0, "--blk: backing=%s needs format=qcow2", blk->backing);
 	if (!blk->id)

@@ -183,7 +183,7 @@ static enum block_format board_block_format(enum blk_format format)
 }
 
 static struct err *board_open_blk(
-	const struct blk_config *config, const char *name, struct block_dev **ret_dev)
+	const struct blk_config *config, const char *name, struct block_dev **ret_devs)
 {
 	const struct block_options options = {
 		.name = name,
@@ -197,7 +197,7 @@ static struct err *board_open_blk(
 		.limits = {.iops = config->iops, .bw = config->bw},
 	};
 
-	return block_open(&options, 1, ret_dev);
+	return block_open(&options, config->iothreads, ret_devs);
 }
 
 static struct err *board_add_blk(struct board *board, unsigned int index)
@@ -206,6 +206,7 @@ static struct err *board_add_blk(struct board *board, unsigned int index)
 	struct virtio_blk_options options = {
 		.serial = config->serial,
 		.queues = config->queues,
+		.threads = config->iothreads,
 		.queue_size = config->queue_size,
 		.discard = config->discard,
 		.writethrough = config->cache == BLK_CACHE_WRITETHROUGH,
@@ -219,12 +220,13 @@ static struct err *board_add_blk(struct board *board, unsigned int index)
 	else
 		(void)snprintf(name, sizeof(name), "virtio-blk-%u", index);
 	options.name = name;
-	err = board_open_blk(config, name, &options.block);
+	err = board_open_blk(config, name, options.blocks);
 	if (err)
 		return err_wrap(err, "Failed to create the disk %s", name);
 	err = virtio_blk_create(&options, &dev);
 	if (err) {
-		block_free(options.block);
+		for (unsigned int i = 0; i < options.threads; i++)
+			block_free(options.blocks[i]);
 		return err;
 	}
 	board->disks[board->n_disks++] = dev;

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The block device's state, shared by its files.
+ *
+ * Theory of operation. The queues are shared out over the device's threads (queue i has thread i
+ * mod n). Each has the disk as a block device of its own, its requests, and what polling learns;
+ * threads have nothing in common but what the driver writes to the configuration, and the size:
+ * when that changes, all of them meet (blk_resize.c).
  */
 #pragma once
 
@@ -55,33 +60,33 @@ struct blk_slot {
 	struct iovec iov[BLK_IOV_INLINE];
 };
 
-/* Changes of the size: one at a time, by who has the block device, which is the device's thread
- * while the device is active. */
+/* Changes of the size. */
 struct blk_resize {
-	pthread_mutex_t caller; /* who waits; lock order 52 */
-	pthread_mutex_t lock;   /* guards what follows; lock order 55 */
+	pthread_mutex_t caller; /* who waits; lock order 42 */
+	pthread_mutex_t lock;   /* guards what follows; lock order 45 */
 	pthread_cond_t told;
-	struct loop *loop; /* NULL while not active */
-	struct loop_msg msg, refresh_msg, announce_msg;
-	bool wanted;  /* by the caller, and not done */
-	bool refresh; /* a message for that is on its way */
+	unsigned int n_running; /* threads that have the disk */
+	unsigned int n_met;     /* of those: wait for the others */
+	unsigned int round;     /* they have met so often */
+	bool wanted;            /* by the caller, and not done */
+	bool refresh;           /* wanted, and nobody waits */
+	bool paused, announce;  /* until the machine goes on the driver is not told */
+	struct loop_msg activated_msg;
 	uint64_t bytes;
 	struct err *err;
 
 	_Atomic uint64_t capacity; /* bytes, as the driver reads it */
 	_Atomic bool unseen;       /* it changed while there was nobody to tell */
-	bool paused, announce;     /* of the device's thread */
 };
 
-struct virtio_blk {
-	struct virtio_dev dev;
-	struct blk_resize resize;
-	struct block_dev *block;
+/* What one of the device's threads works with. */
+struct blk_thread {
+	struct virtio_blk *blk;
+	unsigned int index;
+	struct block_dev *block; /* the disk, as this thread has it */
 	struct block_user user;
-	char name[VIRTIO_BLK_NAME_MAX + 1];
-	char serial[VIRTIO_BLK_SERIAL_MAX];
-	bool discard, writethrough;
-	_Atomic bool writeback; /* the driver's choice (5.2.5) */
+	struct loop_msg resize_msg;
+	bool paused;
 
 	struct virtq_chain chain;
 	struct blk_slot slots[BLK_SLOTS];
@@ -98,27 +103,47 @@ struct virtio_blk {
 	uint64_t waiting; /* queues with requests that found no room */
 };
 
+struct virtio_blk {
+	struct virtio_dev dev;
+	struct blk_resize resize;
+	char name[VIRTIO_BLK_NAME_MAX + 1];
+	char serial[VIRTIO_BLK_SERIAL_MAX];
+	bool discard, writethrough;
+	_Atomic bool writeback; /* the driver's choice (5.2.5) */
+	unsigned int n_threads;
+	struct blk_thread threads[];
+};
+
+/* blk_queue.c; [loop] */
+
+/* Which thread has queue q. [any] */
+unsigned int blk_queue_thread(const struct virtio_dev *dev, unsigned int q);
+/* The driver notified: a turn. */
+void blk_queue_notify(struct virtio_dev *dev, unsigned int q);
+/* Requests are done that nobody waited for in a turn. */
+void blk_queue_batch(struct block_user *user);
+
 /* blk_request.c; [loop] */
 
 /* Is there room for one more request? */
-bool blk_has_room(const struct virtio_blk *blk);
-/* Takes blk->chain of queue q: submits it, or completes it at once. */
-void blk_begin(struct virtio_blk *blk, unsigned int q);
+bool blk_has_room(const struct blk_thread *t);
+/* Takes t->chain of queue q: submits it, or completes it at once. */
+void blk_begin(struct blk_thread *t, unsigned int q);
 /* Gives the driver the request back. */
 void blk_done(struct block_user *user, struct block_request *r);
 /* All requests are gone. */
-void blk_forget(struct virtio_blk *blk);
+void blk_forget(struct blk_thread *t);
 
 /* blk_resize.c */
 void blk_resize_init(struct virtio_blk *blk);
 void blk_resize_deinit(struct virtio_blk *blk);
 /* The driver reads the capacity. [vcpu] */
 uint64_t blk_resize_capacity(struct virtio_blk *blk, unsigned int off);
-/* The block device is the device's thread's from now on, or nobody's. [vcpu] or [main] */
+/* The disk is the device's threads' from now on, or nobody's. [vcpu] or [main] */
 void blk_resize_activate(struct virtio_blk *blk);
-/* The device's thread is done with the disk: it ends. [loop] */
+/* This thread is done with the disk: it ends. [loop] */
 void blk_resize_drained(struct virtio_blk *blk);
-/* Stops the block device. */
+/* Stops the block devices. */
 void blk_resize_deactivate(struct virtio_blk *blk);
-/* [loop] */
+/* All threads pause, or not any more. [loop] */
 void blk_resize_pause(struct virtio_blk *blk, bool paused);

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A disk whose size changes under a driver (virtio 1.3, 5.2.5.2: a configuration change).
+ *
+ * Theory of operation. Nobody may work with the disk while its size changes. So whoever wants that
+ * calls all of the device's threads to a place where they wait for each other, with nothing in
+ * flight; the last one to come does it. One that has ended, because the driver resets the device,
+ * is not waited for; when none runs, whoever wants the change makes it. What is wanted while others
+ * wait is done with the rest.
  */
 #define LOG_MODULE "virtio_blk"
 #include "virtio/dev/blk_internal.h"
@@ -9,7 +15,29 @@
 #include "base/log.h"
 #include "base/thread.h"
 
-/* ---- By who has the block device ---- */
+/* ---- With the lock held ---- */
+
+/* Each thread's view of the disk follows the first one's. */
+static struct err *resize_all(struct virtio_blk *blk, uint64_t bytes)
+{
+	struct err *err = block_resize(blk->threads[0].block, bytes);
+
+	for (unsigned int i = 1; i < blk->n_threads; i++) {
+		struct err *other = block_resize(blk->threads[i].block, 0);
+
+		if (err)
+			err_free(other);
+		else
+			err = other;
+	}
+	return err_wrap(err, "Failed to resize the disk %s", blk->name);
+}
+
+static void resize_set_in_turn(struct virtio_blk *blk, bool in_turn)
+{
+	for (unsigned int i = 0; i < blk->n_threads; i++)
+		blk->threads[i].in_turn = in_turn;
+}
 
 static void resize_announce(struct virtio_blk *blk)
 {
@@ -20,88 +48,110 @@ static void resize_announce(struct virtio_blk *blk)
 		blk->dev.transport->config_changed(blk->dev.transport);
 }
 
-/* true if the size is another. */
-static bool resize_do(struct virtio_blk *blk, uint64_t bytes, struct err **ret_err)
+static void resize_compare(struct virtio_blk *blk)
 {
-	uint64_t before = blk->block->facts.size;
-	uint64_t now;
+	struct blk_resize *r = &blk->resize;
+	uint64_t now = blk->threads[0].block->facts.size;
+	uint64_t before = atomic_exchange(&r->capacity, now);
 
-	/* What is done meanwhile begins no turn: its requests would be on their way to the old
-	 * size. */
-	blk->in_turn = true;
-	*ret_err = err_wrap(
-		block_resize(blk->block, bytes), "Failed to resize the disk %s", blk->name);
-	blk->in_turn = false;
-	now = blk->block->facts.size;
-	atomic_store(&blk->resize.capacity, now);
 	if (now == before)
-		return false;
+		return;
 	log_info("%s: %llu bytes, %llu before", blk->name, (unsigned long long)now,
 		(unsigned long long)before);
-	return true;
-}
-
-/* ---- The device's thread ---- */
-
-static struct err *resize_active(struct virtio_blk *blk, uint64_t bytes)
-{
-	struct err *err;
-
-	if (resize_do(blk, bytes, &err))
+	if (r->n_running)
 		resize_announce(blk);
-	if (!blk->resize.paused)
-		block_kick(blk->block);
-	return err;
+	else
+		atomic_store(&r->unseen, true);
 }
 
-static void resize_on_msg(struct loop_msg *msg)
+/* Does what is wanted, if no thread works with the disk: each waits here, or has ended. */
+static void resize_try_locked(struct virtio_blk *blk)
 {
-	struct virtio_blk *blk = container_of(msg, struct virtio_blk, resize.msg);
 	struct blk_resize *r = &blk->resize;
-	uint64_t bytes;
-	struct err *err;
 
-	with_lock (&r->lock)
-		bytes = r->bytes;
-	err = resize_active(blk, bytes);
-	auto_lock(&r->lock);
-	r->err = err;
-	r->wanted = false;
+	if (r->n_met < r->n_running)
+		return;
+	/* Should anything be done meanwhile, it begins no turn: requests would be on their way to
+	 * the old size. */
+	resize_set_in_turn(blk, true);
+	if (r->refresh)
+		log_err_free(LOG_WARN, LOG_MODULE, resize_all(blk, 0));
+	if (r->wanted)
+		r->err = resize_all(blk, r->bytes);
+	if (r->refresh || r->wanted)
+		resize_compare(blk);
+	resize_set_in_turn(blk, false);
+	r->refresh = r->wanted = false;
+	r->n_met = 0;
+	r->round++;
 	pthread_cond_broadcast(&r->told);
 }
 
-static void resize_on_refresh(struct loop_msg *msg)
+/* Something is wanted: all threads are to come, those that have not ended. */
+static void resize_call_locked(struct virtio_blk *blk)
 {
-	struct virtio_blk *blk = container_of(msg, struct virtio_blk, resize.refresh_msg);
-
-	with_lock (&blk->resize.lock)
-		blk->resize.refresh = false;
-	log_err_free(LOG_WARN, LOG_MODULE, resize_active(blk, 0));
+	for (unsigned int i = 0; blk->resize.n_running && i < blk->n_threads; i++)
+		loop_post(virtio_dev_loop(&blk->dev, i), &blk->threads[i].resize_msg);
+	resize_try_locked(blk);
 }
 
-static void resize_on_announce(struct loop_msg *msg)
+/* ---- The device's threads ---- */
+
+static bool resize_is_wanted(struct blk_resize *r)
 {
-	resize_announce(container_of(msg, struct virtio_blk, resize.announce_msg));
+	auto_lock(&r->lock);
+	return r->wanted || r->refresh;
+}
+
+/*
+ * Waits until all threads that run are here and the last one has done what is wanted. All of them
+ * come: whoever wants something posts to each, and one that ends says so.
+ */
+static void resize_meet(struct virtio_blk *blk)
+{
+	struct blk_resize *r = &blk->resize;
+	unsigned int round;
+
+	auto_lock(&r->lock);
+	round = r->round;
+	r->n_met++;
+	resize_try_locked(blk);
+	while (r->round == round)
+		pthread_cond_wait(&r->told, &r->lock);
 }
 
 void blk_resize_pause(struct virtio_blk *blk, bool paused)
 {
+	auto_lock(&blk->resize.lock);
 	blk->resize.paused = paused;
 	if (!paused && blk->resize.announce)
 		resize_announce(blk);
 }
 
-/* ---- Others ---- */
-
-/* While the device has no thread; the lock keeps it so. */
-static struct err *resize_idle_locked(struct virtio_blk *blk, uint64_t bytes)
+static void resize_on_msg(struct loop_msg *msg)
 {
-	struct err *err;
+	struct blk_thread *t = container_of(msg, struct blk_thread, resize_msg);
 
-	if (resize_do(blk, bytes, &err))
-		atomic_store(&blk->resize.unseen, true);
-	return err;
+	if (resize_is_wanted(&t->blk->resize)) {
+		/* Before the lock, as it may take long. Nothing begins until all have met. */
+		t->in_turn = true;
+		block_quiesce(t->block);
+		resize_meet(t->blk);
+	}
+	if (!t->paused)
+		block_kick(t->block);
 }
+
+/* What changed when there was no driver. */
+static void resize_on_activated(struct loop_msg *msg)
+{
+	struct virtio_blk *blk = container_of(msg, struct virtio_blk, resize.activated_msg);
+
+	auto_lock(&blk->resize.lock);
+	resize_announce(blk);
+}
+
+/* ---- Others ---- */
 
 struct err *virtio_blk_resize(struct virtio_dev *dev, uint64_t bytes)
 {
@@ -114,13 +164,10 @@ struct err *virtio_blk_resize(struct virtio_dev *dev, uint64_t bytes)
 	with_lock (&r->lock) {
 		r->bytes = bytes;
 		r->wanted = true;
-		if (r->loop)
-			loop_post(r->loop, &r->msg);
-		while (r->loop && r->wanted)
+		resize_call_locked(blk);
+		while (r->wanted)
 			pthread_cond_wait(&r->told, &r->lock);
-		/* Never active, or its thread ended before it came to the message. */
-		err = r->wanted ? resize_idle_locked(blk, bytes) : steal_ptr(&r->err);
-		r->wanted = false;
+		err = steal_ptr(&r->err);
 	}
 	return err;
 }
@@ -128,14 +175,10 @@ struct err *virtio_blk_resize(struct virtio_dev *dev, uint64_t bytes)
 void virtio_blk_refresh(struct virtio_dev *dev)
 {
 	struct virtio_blk *blk = container_of(dev, struct virtio_blk, dev);
-	struct blk_resize *r = &blk->resize;
 
-	auto_lock(&r->lock);
-	r->refresh = r->loop;
-	if (r->loop)
-		loop_post(r->loop, &r->refresh_msg);
-	else
-		log_err_free(LOG_WARN, LOG_MODULE, resize_idle_locked(blk, 0));
+	auto_lock(&blk->resize.lock);
+	blk->resize.refresh = true;
+	resize_call_locked(blk);
 }
 
 /* ---- Life ---- */
@@ -153,42 +196,31 @@ void blk_resize_activate(struct virtio_blk *blk)
 {
 	struct blk_resize *r = &blk->resize;
 
-	r->paused = r->announce = false;
 	auto_lock(&r->lock);
-	r->msg = (struct loop_msg){.run = resize_on_msg};
-	r->refresh_msg = (struct loop_msg){.run = resize_on_refresh};
-	r->announce_msg = (struct loop_msg){.run = resize_on_announce};
-	r->loop = blk->dev.loop;
-	/* Whoever waited for the last driver's thread may not have woken up yet. */
-	if (r->wanted)
-		loop_post(r->loop, &r->msg);
+	r->n_running = blk->n_threads;
+	for (unsigned int i = 0; i < blk->n_threads; i++)
+		blk->threads[i].resize_msg = (struct loop_msg){.run = resize_on_msg};
+	r->paused = r->announce = false;
+	r->activated_msg = (struct loop_msg){.run = resize_on_activated};
 	if (atomic_exchange(&r->unseen, false))
-		loop_post(r->loop, &r->announce_msg);
+		loop_post(blk->dev.loop, &r->activated_msg);
 }
 
-/* From now on whoever holds the lock has the disk. */
-static void resize_end_locked(struct virtio_blk *blk)
-{
-	struct blk_resize *r = &blk->resize;
-
-	r->loop = NULL;
-	if (r->refresh)
-		log_err_free(LOG_WARN, LOG_MODULE, resize_idle_locked(blk, 0));
-	r->refresh = false;
-	pthread_cond_broadcast(&r->told);
-}
-
+/* From the last one on, whoever wants something does it. */
 void blk_resize_drained(struct virtio_blk *blk)
 {
 	auto_lock(&blk->resize.lock);
-	resize_end_locked(blk);
+	blk->resize.n_running--;
+	resize_try_locked(blk);
 }
 
 void blk_resize_deactivate(struct virtio_blk *blk)
 {
 	auto_lock(&blk->resize.lock);
-	block_stop(blk->block);
-	resize_end_locked(blk);
+	for (unsigned int i = 0; i < blk->n_threads; i++)
+		block_stop(blk->threads[i].block);
+	blk->resize.n_running = 0;
+	resize_try_locked(blk);
 }
 
 void blk_resize_init(struct virtio_blk *blk)
@@ -196,7 +228,7 @@ void blk_resize_init(struct virtio_blk *blk)
 	pthread_mutex_init(&blk->resize.caller, NULL);
 	pthread_mutex_init(&blk->resize.lock, NULL);
 	pthread_cond_init(&blk->resize.told, NULL);
-	atomic_init(&blk->resize.capacity, blk->block->facts.size);
+	atomic_init(&blk->resize.capacity, blk->threads[0].block->facts.size);
 }
 
 void blk_resize_deinit(struct virtio_blk *blk)

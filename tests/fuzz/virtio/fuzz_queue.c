@@ -138,7 +138,7 @@ static void queue_create(uint8_t flags)
 	err_free(ram_create(&anon, &fuzz.ram));
 	err_free(ram_add(fuzz.ram, 0, QUEUE_RAM, "low"));
 	err_free(ram_add(fuzz.ram, QUEUE_RAM, QUEUE_RAM, "high"));
-	err_free(block_sync_create(&fuzz.image, &options.block));
+	err_free(block_sync_create(&fuzz.image, &options.blocks[0]));
 	err_free(virtio_blk_create(&options, &fuzz.dev));
 	fuzz.dev->transport = &fuzz.transport;
 	if (virtq_init(&fuzz.dev->queues[0], fuzz.ram, &layout))

@@ -66,8 +66,8 @@ static void fuzz_devices(struct fuzz_machine *m, bool uring)
 	raw.path = path;
 	err_free(block_raw_open(&raw, &image));
 	close(fd);
-	err_free(uring ? block_uring_create(image, "fuzz", &blk.block)
-		       : block_sync_create(image, &blk.block));
+	err_free(uring ? block_uring_create(image, "fuzz", &blk.blocks[0])
+		       : block_sync_create(image, &blk.blocks[0]));
 	err_free(virtio_rng_create(&(struct virtio_rng_options){0}, &dev));
 	err_free(virtio_pci_create(&options, dev, &m->devs[0]));
 	err_free(virtio_blk_create(&blk, &dev));

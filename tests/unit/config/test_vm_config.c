@@ -191,6 +191,7 @@ static void test_everything(void **state)
 	assert_true(f->config.blk[1].discard);
 	assert_false(f->config.blk[1].direct);
 	assert_int_equal(f->config.blk[1].queues, 1);
+	assert_int_equal(f->config.blk[1].iothreads, 1);
 	assert_int_equal(f->config.blk[1].queue_size, 256);
 	assert_false(f->config.blk[0].packed || f->config.net[0].packed);
 	assert_true(f->config.blk[1].packed && f->config.net[1].packed);
@@ -396,6 +397,10 @@ static void test_disk_rules(void **state)
 	rejects("blk", "path=x,queue_size=512", "is out of range");
 	rejects("blk", "path=x,queues=0", "is out of range");
 	rejects("blk", "path=x,queues=33", "is out of range");
+	rejects("blk", "path=x,queues=4,iothreads=0", "is out of range");
+	rejects("blk", "path=x,queues=32,iothreads=33", "is out of range");
+	refuses("blk", "path=x,iothreads=2", "iothreads=2 is more than queues=1");
+	refuses("blk", "path=x,queues=4,iothreads=4,format=qcow2", "qcow2 has one thread");
 	refuses("blk", "path=x,id=", "is not 1 to 31 letters");
 	refuses("blk", "path=x,id=a/b", "is not 1 to 31 letters");
 	refuses("blk", "path=x,id=12345678901234567890123456789012", "is not 1 to 31 letters");

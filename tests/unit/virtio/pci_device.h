@@ -371,6 +371,8 @@ static inline void accept_features(uint64_t features)
 static inline uint64_t negotiate(uint64_t features)
 {
 	set(STATUS, 0);
+	while (get(STATUS)) /* on a busy machine not at once */
+		sched_yield();
 	set(STATUS, S_ACK);
 	set(STATUS, S_ACK | S_DRIVER);
 	accept_features(features);

@@ -122,9 +122,9 @@ static void start_with(struct virtio_blk_options options, bool readonly, uint64_
 					     .readonly = readonly}}};
 	for (unsigned int i = 0; i < DISK; i++)
 		disk.bytes[i] = (uint8_t)(i / 512);
-	assert_ok(block_sync_create(&disk.base, &options.block));
-	assert_ok(block_fault_create(options.block, &faulty));
-	options.block = faulty;
+	assert_ok(block_sync_create(&disk.base, &options.blocks[0]));
+	assert_ok(block_fault_create(options.blocks[0], &faulty));
+	options.blocks[0] = faulty;
 	assert_ok(virtio_blk_create(&options, &dev));
 	dev->negotiated = negotiated;
 	bench_start(&bench, dev);
@@ -564,7 +564,7 @@ static void start_on_file(void)
 	raw.path = path;
 	assert_ok(block_raw_open(&raw, &image));
 	assert_int_equal(unlink(path), 0);
-	assert_ok(block_uring_create(image, "file", &options.block));
+	assert_ok(block_uring_create(image, "file", &options.blocks[0]));
 	assert_ok(virtio_blk_create(&options, &dev));
 	dev->negotiated = F_FLUSH;
 	bench_end(&bench);

@@ -54,9 +54,9 @@ static int setup(void **state)
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", t->fd);
 	raw.path = path;
 	assert_ok(block_raw_open(&raw, &image));
-	assert_ok(block_sync_create(image, &options.block));
-	assert_ok(block_fault_create(options.block, &options.block));
-	t->faulty = options.block;
+	assert_ok(block_sync_create(image, &options.blocks[0]));
+	assert_ok(block_fault_create(options.blocks[0], &options.blocks[0]));
+	t->faulty = options.blocks[0];
 	assert_ok(virtio_blk_create(&options, &t->dev));
 	return 0;
 }
@@ -389,7 +389,7 @@ static const struct block_ops slow_ops = {.start = slow_start,
 static void test_nothing_begins_while_the_size_changes(void **state)
 {
 	struct slow *slow = calloc(1, sizeof(*slow));
-	const struct virtio_blk_options options = {.name = "disk", .block = &slow->base};
+	const struct virtio_blk_options options = {.name = "disk", .blocks = {&slow->base}};
 	const struct piece pieces[] = {{HEADER, 16, 0}, {DATA, 512, 0}, {STATUS, 1, RING_WRITE}};
 
 	slow->base.ops = &slow_ops;
