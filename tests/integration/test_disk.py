@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole systems on disks: the Debian image of tools/images/debian.sh, with a seed of tools/images/seed.sh."""
+import hashlib
 import os
 import shutil
 import signal
@@ -48,6 +49,10 @@ def qcow2(tmp_path):
     path, back = str(tmp_path / "disk.qcow2"), system("disk.raw")
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", back, "-F", "raw", path], check=True)
     return f"path={path},format=qcow2,backing={back}"
+
+
+def md5(content):
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def direct(disk, seed):
@@ -134,6 +139,30 @@ def test_ten_reboots(qcow2, seed):
             vm.send("sudo reboot\n")
         log_in(vm)
         assert_healthy(vm)
+        power_off(vm)
+
+
+def test_systemd_takes_credentials(qcow2, seed, tmp_path):
+    """By SMBIOS, as text and in base64, and by fw_cfg."""
+    (tmp_path / "binary").write_bytes(b"two\nlines\0")
+    large = os.urandom(100000)
+    (tmp_path / "large").write_bytes(large)
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA test"
+    with VM(*direct(qcow2, seed), "--credential", "name=login.motd,value=plain text",
+            "--credential", f"name=binary,file={tmp_path}/binary", "--credential", f"name=ssh.authorized_keys.root,value={key}",
+            "--fw-cfg", f"name=opt/io.systemd.credentials/large,file={tmp_path}/large",
+            "--fw-cfg", "name=opt/io.systemd.credentials/short,string=by fw_cfg") as vm:
+        log_in(vm)
+        names = output_of(vm, "sudo systemd-creds --system --no-legend --no-pager list").split("\n")
+        assert {"binary", "large", "short", "ssh.authorized_keys.root", "login.motd"} <= {name.split(" ")[0] for name in names}, names
+        cat = "sudo systemd-creds --system --newline=no cat "
+        assert output_of(vm, f"{cat} login.motd") == "plain text"
+        assert output_of(vm, f"{cat} short") == "by fw_cfg"
+        assert output_of(vm, f"{cat} binary | md5sum").startswith(md5(b"two\nlines\0"))
+        assert output_of(vm, f"{cat} large | md5sum").startswith(md5(large))
+        # What they are for: systemd-tmpfiles takes these.
+        assert output_of(vm, "sudo cat /root/.ssh/authorized_keys").strip() == key
+        assert output_of(vm, "cat /etc/motd.d/50-provision.conf").strip() == "plain text"
         power_off(vm)
 
 
