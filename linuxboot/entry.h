@@ -6,11 +6,18 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define BOOT_ENTRIES_MAX 128
 #define BOOT_INITRDS_MAX 8
 /* Longest command line of x86 Linux (COMMAND_LINE_SIZE). */
 #define BOOT_OPTIONS_MAX 2048
+
+/* Bytes of a file; size 0: all of it. */
+struct boot_part {
+	uint64_t offset;
+	uint64_t size;
+};
 
 struct boot_entry {
 	char *title;    /* with the menus above it: "Advanced options>Linux 6.1" */
@@ -18,7 +25,9 @@ struct boot_entry {
 	char *position; /* "1>0" in GRUB's menus, else NULL */
 	char *version;  /* of a loader entry, for sorting; or NULL */
 	char *kernel;   /* path in a file system */
+	struct boot_part kernel_part;
 	char *initrds[BOOT_INITRDS_MAX];
+	struct boot_part initrd_parts[BOOT_INITRDS_MAX];
 	unsigned int n_initrds;
 	char *options;
 	char *fs_uuid; /* of the file system that the paths are in; NULL: that of the configuration

@@ -34,20 +34,23 @@ static bool kexec_fail(const struct volume *volume, const char *path, const char
 	return false;
 }
 
-/* Appends a file to a descriptor. */
-static bool kexec_append(const struct volume *volume, const char *path, int out)
+/* Appends a part of a file to a descriptor. */
+static bool kexec_append(
+	const struct volume *volume, const char *path, const struct boot_part *part, int out)
 {
 	auto_close int in = volume_open(volume, path);
+	off_t at = (off_t)part->offset;
 	struct stat status;
 	off_t left;
 
 	if (in < 0 || fstat(in, &status))
 		return kexec_fail(volume, path, strerror(in < 0 ? -in : errno));
-	if (!S_ISREG(status.st_mode) || status.st_size > kexec_room())
+	left = part->size ? (off_t)part->size : status.st_size;
+	if (!S_ISREG(status.st_mode) || left > kexec_room())
 		return kexec_fail(
 			volume, path, "it is no file that fits into memory; give the machine more");
-	for (left = status.st_size; left > 0;) {
-		ssize_t n = sendfile(out, in, NULL, (size_t)left);
+	while (left > 0) {
+		ssize_t n = sendfile(out, in, &at, (size_t)left);
 
 		if (n <= 0)
 			return kexec_fail(
@@ -57,19 +60,46 @@ static bool kexec_append(const struct volume *volume, const char *path, int out)
 	return true;
 }
 
+/* Memory with a file's name; -1 after a line. */
+static int kexec_memory(const char *what)
+{
+	int fd = memfd_create(what, MFD_CLOEXEC);
+
+	if (fd < 0)
+		printf("no memory for the %s: %s\n", what, strerror(errno));
+	return fd;
+}
+
+/* The kernel of the entry: a file, or what a part of it holds, in memory; -1 after a line. */
+static int kexec_kernel(const struct volume *volume, const struct boot_entry *entry)
+{
+	int fd;
+
+	if (!entry->kernel_part.size) {
+		fd = volume_open(volume, entry->kernel);
+		if (fd < 0)
+			kexec_fail(volume, entry->kernel, strerror(-fd));
+		return fd;
+	}
+	fd = kexec_memory("kernel");
+	if (fd >= 0 && !kexec_append(volume, entry->kernel, &entry->kernel_part, fd)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
 /* The initramfs files of the entry, one after the other, in memory; -1 after a line. */
 static int kexec_initrd(const struct volume *volume, const struct boot_entry *entry)
 {
-	int fd = memfd_create("initrd", MFD_CLOEXEC);
+	int fd = kexec_memory("initramfs");
 
 	for (unsigned int i = 0; fd >= 0 && i < entry->n_initrds; i++) {
-		if (!kexec_append(volume, entry->initrds[i], fd)) {
+		if (!kexec_append(volume, entry->initrds[i], &entry->initrd_parts[i], fd)) {
 			close(fd);
 			return -1;
 		}
 	}
-	if (fd < 0)
-		printf("no memory for the initramfs: %s\n", strerror(errno));
 	return fd;
 }
 
@@ -98,9 +128,9 @@ bool kexec_load(const struct volumes *volumes, const struct boot_entry *entry)
 			entry->n_initrds ? " and its initramfs" : "");
 		return false;
 	}
-	kernel = volume_open(volume, entry->kernel);
+	kernel = kexec_kernel(volume, entry);
 	if (kernel < 0)
-		return kexec_fail(volume, entry->kernel, strerror(-kernel));
+		return false;
 	if (entry->n_initrds && (initrd = kexec_initrd(volume, entry)) < 0)
 		return false;
 	if (syscall(SYS_kexec_file_load, kernel, initrd, strlen(cmdline) + 1, cmdline, flags))

@@ -83,3 +83,28 @@ void vars_load_env(struct vars *vars, const char *text, size_t len)
 		text += end ? line + 1 : line;
 	}
 }
+
+bool vars_remove_env(char *block, size_t len, const char *name)
+{
+	static const char header[] = "# GRUB Environment Block\n";
+	size_t name_len = strlen(name);
+	char *end = block + len;
+	bool found = false;
+
+	if (len < sizeof(header) - 1 || memcmp(block, header, sizeof(header) - 1))
+		return false;
+	for (char *line = block; line < end;) {
+		char *newline = memchr(line, '\n', (size_t)(end - line));
+		char *next = newline ? newline + 1 : end;
+
+		if ((size_t)(next - line) <= name_len || memcmp(line, name, name_len) ||
+			line[name_len] != '=') {
+			line = next;
+			continue;
+		}
+		memmove(line, next, (size_t)(end - next));
+		memset(end - (next - line), '#', (size_t)(next - line));
+		found = true;
+	}
+	return found;
+}

@@ -29,3 +29,9 @@ const char *vars_get(const struct vars *vars, const char *name);
 
 /* Reads a GRUB environment block: lines of name=value, with a backslash before a backslash. */
 void vars_load_env(struct vars *vars, const char *text, size_t len);
+
+/*
+ * Takes a variable's lines out of an environment block, as GRUB does: what follows moves up, and
+ * the end is filled with '#'. false if there was none, or if this is no environment block.
+ */
+bool vars_remove_env(char *block, size_t len, const char *name);

@@ -19,6 +19,8 @@
 #include "base/alloc.h"
 #include "bls.h"
 #include "grub.h"
+#include "grubenv.h"
+#include "uki.h"
 
 /* A configuration that is larger is none. */
 #define VOLUME_FILE_MAX  (256U << 10)
@@ -236,7 +238,8 @@ const struct volume *volumes_of_entry(const struct volumes *volumes, const struc
 
 /* ---- Configurations ---- */
 
-static void volume_load_env(const struct volume *volume, const char *folder, struct vars *vars)
+static void volume_load_env(
+	const struct volume *volume, const char *folder, bool may_choose, struct vars *vars)
 {
 	char path[64];
 	size_t len = 0;
@@ -246,11 +249,13 @@ static void volume_load_env(const struct volume *volume, const char *folder, str
 	text = volume_read(volume, path, &len);
 	if (text)
 		vars_load_env(vars, text, len);
-	/* For one start only, and this loader writes nothing that would end it. */
-	vars_set(vars, "next_entry", "");
+	/* For one start only. */
+	if (vars_get(vars, "next_entry")[0] && !(may_choose && grubenv_forget_next(volume, path)))
+		vars_set(vars, "next_entry", "");
 }
 
-static void volume_grub(const struct volume *volume, struct vars *vars, struct boot_menu *menu)
+static void volume_grub(
+	const struct volume *volume, bool may_choose, struct vars *vars, struct boot_menu *menu)
 {
 	static const char *const folders[] = {"/boot/grub", "/boot/grub2", "/grub", "/grub2"};
 
@@ -263,34 +268,75 @@ static void volume_grub(const struct volume *volume, struct vars *vars, struct b
 		text = volume_read(volume, path, &len);
 		if (!text)
 			continue;
-		volume_load_env(volume, folders[i], vars);
+		volume_load_env(volume, folders[i], may_choose, vars);
 		grub_parse(text, len, vars, menu);
 		return;
 	}
 }
 
-static int volume_is_conf(const struct dirent *entry)
+static bool volume_ends_with(const char *name, const char *end)
 {
-	size_t len = strlen(entry->d_name);
+	size_t len = strlen(name);
 
-	return len > 5 && !strcmp(entry->d_name + len - 5, ".conf");
+	return len > strlen(end) && !strcmp(name + len - strlen(end), end);
 }
 
-static void volume_bls_file(const struct volume *volume, const char *folder, const char *name,
+static int volume_is_conf(const struct dirent *entry)
+{
+	return volume_ends_with(entry->d_name, ".conf");
+}
+
+static int volume_is_efi(const struct dirent *entry)
+{
+	return volume_ends_with(entry->d_name, ".efi");
+}
+
+static void volume_bls_file(const struct volume *volume, const char *path, const char *name,
 	const struct vars *vars, struct boot_menu *menu)
 {
-	auto_free char *path = NULL;
-	auto_free char *text = NULL;
 	size_t len = 0;
+	auto_free char *text = volume_read(volume, path, &len);
 
-	if (asprintf(&path, "%s/%s", folder, name) < 0)
-		return;
-	text = volume_read(volume, path, &len);
 	if (text)
 		bls_parse_entry(text, len, name, vars, menu);
 }
 
-static void volume_bls_folder(const struct volume *volume, const char *folder,
+/* A section that holds text, NUL-terminated and owned by the caller; NULL if it cannot be read. */
+static char *volume_uki_text(int fd, const struct boot_part *part)
+{
+	auto_free char *text = part->size < UKI_TEXT_MAX ? calloc(1, part->size + 1) : NULL;
+
+	if (!text || pread(fd, text, part->size, (off_t)part->offset) != (ssize_t)part->size)
+		return NULL;
+	return steal_ptr(&text);
+}
+
+static void volume_uki_file(const struct volume *volume, const char *path, struct boot_menu *menu)
+{
+	uint8_t headers[UKI_HEADERS_MAX];
+	auto_close int fd = volume_open(volume, path);
+	ssize_t len = fd < 0 ? -1 : pread(fd, headers, sizeof(headers), 0);
+	struct uki_texts texts = {0};
+	struct uki uki;
+
+	if (len <= 0 || !uki_parse(headers, (size_t)len, &uki)) {
+		printf("%s: %s is no unified kernel image\n", volume->name, path);
+		return;
+	}
+	texts.cmdline = volume_uki_text(fd, &uki.cmdline);
+	texts.uname = volume_uki_text(fd, &uki.uname);
+	texts.osrel = volume_uki_text(fd, &uki.osrel);
+	if (texts.cmdline && texts.uname && texts.osrel)
+		uki_add_entry(&uki, &texts, path, menu);
+	else
+		printf("%s: the text in %s cannot be read, or is too long\n", volume->name, path);
+	free(texts.cmdline);
+	free(texts.uname);
+	free(texts.osrel);
+}
+
+/* The entries of a folder: files with a configuration, or images. */
+static void volume_folder(const struct volume *volume, const char *folder, bool images,
 	const struct vars *vars, struct boot_menu *menu)
 {
 	auto_close int fd = volume_open(volume, folder);
@@ -301,10 +347,16 @@ static void volume_bls_folder(const struct volume *volume, const char *folder,
 	if (fd < 0)
 		return;
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	n = scandir(path, &list, volume_is_conf, alphasort);
+	n = scandir(path, &list, images ? volume_is_efi : volume_is_conf, alphasort);
 	for (int i = 0; i < n; i++) {
-		if (i < VOLUME_CONFS_MAX)
-			volume_bls_file(volume, folder, list[i]->d_name, vars, menu);
+		auto_free char *file = NULL;
+
+		if (i >= VOLUME_CONFS_MAX || asprintf(&file, "%s/%s", folder, list[i]->d_name) < 0)
+			file = NULL;
+		else if (images)
+			volume_uki_file(volume, file, menu);
+		else
+			volume_bls_file(volume, file, list[i]->d_name, vars, menu);
 		free(list[i]);
 	}
 	if (n >= 0)
@@ -325,9 +377,12 @@ static int volume_default(const struct volume *volume, const struct vars *vars,
 	return found < 0 && pattern ? boot_menu_find(menu, first, pattern) : found;
 }
 
-/* Adds the entries of one volume, and gives the index of its choice or -1. */
+/*
+ * Adds the entries of one volume, and gives the index of its choice or -1. `may_choose`: it is the
+ * one that counts.
+ */
 static int volume_find_entries(
-	const struct volumes *volumes, unsigned int index, struct boot_menu *menu)
+	const struct volumes *volumes, unsigned int index, bool may_choose, struct boot_menu *menu)
 {
 	const struct volume *volume = &volumes->list[index];
 	struct vars *vars = new0(struct vars);
@@ -337,10 +392,11 @@ static int volume_find_entries(
 
 	if (!vars)
 		return -1;
-	volume_grub(volume, vars, menu);
+	volume_grub(volume, may_choose, vars, menu);
 	bls_first = menu->n;
-	volume_bls_folder(volume, "/loader/entries", vars, menu);
-	volume_bls_folder(volume, "/boot/loader/entries", vars, menu);
+	volume_folder(volume, "/loader/entries", false, vars, menu);
+	volume_folder(volume, "/boot/loader/entries", false, vars, menu);
+	volume_folder(volume, "/EFI/Linux", true, vars, menu);
 	bls_sort(menu, bls_first);
 	for (unsigned int i = first; i < menu->n; i++)
 		menu->entries[i]->volume = index;
@@ -357,7 +413,7 @@ void volumes_find_entries(
 
 	for (unsigned int i = 0; i < volumes->n; i++) {
 		unsigned int before = menu->n;
-		int found = volume_find_entries(volumes, i, menu);
+		int found = volume_find_entries(volumes, i, chosen < 0, menu);
 
 		if (menu->n == before)
 			printf("%s: %s without boot entries\n", volumes->list[i].name,

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The boot loader of linuxboot/: what it finds on disks, and what it says when it finds nothing."""
+import os
 import shutil
+import struct
 import subprocess
 
 import pytest
@@ -60,6 +62,24 @@ def test_grub_entries_of_two_disks_and_the_default(ext4):
         assert vm.wait() == 0
 
 
+def test_an_entry_for_one_start(ext4):
+    """As grub-reboot leaves it: taken once, and not at all where it could not be forgotten."""
+    env = "# GRUB Environment Block\nsaved_entry=one\nnext_entry=two\n"
+    head = 'if [ "${next_entry}" ]; then set default="${next_entry}"; set next_entry=; save_env next_entry; else set default="${saved_entry}"; fi\n'
+    disk = ext4("a", {"boot/grub/grub.cfg": grub(("One", "one", RUN.format("one")), ("Two", "two", RUN.format("two")), head=head),
+                      "boot/grub/grubenv": env.ljust(1024, "#")})
+    with VM(*loader(disk + ",readonly=on")) as vm:
+        vm.expect("vda: the entry for the next start in /boot/grub/grubenv is not taken, as it could not be forgotten: ")
+        vm.expect("\nfrom:one\r?\n")
+        assert vm.wait() == 0
+    for entry in ("two", "one"):
+        with VM(*loader(disk)) as vm:
+            vm.expect(f"\nfrom:{entry}\r?\n")
+            assert vm.wait() == 0
+    after = subprocess.run(["/sbin/debugfs", "-R", "cat /boot/grub/grubenv", disk], check=True, capture_output=True, text=True).stdout
+    assert after == "# GRUB Environment Block\nsaved_entry=one\n".ljust(1024, "#")
+
+
 def test_the_menu_answers(ext4):
     disk = ext4("a", {"boot/grub/grub.cfg": grub(("One", "one", RUN.format("one")), ("Bad", "bad", "x")).replace("/boot/vmlinuz x", "/gone")})
     with VM(*loader(disk, timeout=600)) as vm:
@@ -85,6 +105,40 @@ def test_loader_entries(ext4):
                       "loader/loader.conf": "timeout 1\ndefault x-6.9*\n"})
     with VM(*loader(disk)) as vm:
         vm.expect(r" +1  vda +6.10\r?\n\* +2  vda +6.9\r?\n")
+        vm.expect("\nfrom:6.9\r?\n")
+        assert vm.wait() == 0
+
+
+def unified_image(**sections):
+    """A unified kernel image without a stub: headers, then sections at multiples of 512 bytes."""
+    at, headers, body = 1024, b"", b""
+    for name, content in sections.items():
+        padded = content.ljust(-(-len(content) // 512) * 512, b"\0")
+        headers += f".{name}".encode().ljust(8, b"\0") + struct.pack("<IIII16x", len(content), 0, len(padded), at)
+        at += len(padded)
+        body += padded
+    coff = b"PE\0\0" + struct.pack("<HHIIIHH", 0x8664, len(sections), 0, 0, 0, 0, 0)
+    return (b"MZ".ljust(0x3c, b"\0") + struct.pack("<I", 64) + coff + headers).ljust(1024, b"\0") + body
+
+
+def test_unified_kernel_images(tmp_path):
+    disk = str(tmp_path / "esp")
+    with open(data("debian12-cloud.bzImage"), "rb") as kernel, open(data("initramfs"), "rb") as initramfs:
+        parts = {"linux": kernel.read(), "initrd": initramfs.read()}
+    for version in ("6.9", "6.10"):
+        (tmp_path / f"os-{version}.efi").write_bytes(unified_image(
+            osrel=f'NAME=x\nPRETTY_NAME="An OS {version}"\n'.encode(), uname=version.encode(), cmdline=RUN.format(version).encode() + b"\n", **parts))
+    (tmp_path / "broken.efi").write_bytes(b"MZ")
+    mtools = {**os.environ, "MTOOLS_SKIP_CHECK": "1"}
+    for command in (["mformat", "-C", "-T", "131072", "-h", "64", "-s", "32", "::"], ["mmd", "::/EFI", "::/EFI/Linux"],
+                    ["mcopy", *tmp_path.glob("*.efi"), "::/EFI/Linux/"]):
+        subprocess.run([command[0], "-i", disk, *command[1:]], check=True, env=mtools)
+    with VM(*loader(disk)) as vm:
+        vm.expect("vda: /EFI/Linux/broken.efi is no unified kernel image")
+        vm.expect(r"\* +1  vda +An OS 6.10\r?\n +2  vda +An OS 6.9\r?\n")
+        vm.expect("\nfrom:6.10\r?\n")
+        assert vm.wait() == 0
+    with VM(*loader(disk, options="linuxboot.entry=os-6.9.efi")) as vm:
         vm.expect("\nfrom:6.9\r?\n")
         assert vm.wait() == 0
 

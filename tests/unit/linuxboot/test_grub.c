@@ -182,6 +182,33 @@ static struct parsed *parse_many(
 	return p;
 }
 
+/* The rest of the block is filled up. */
+static void remove_next(const char *before, const char *after, bool found)
+{
+	char text[128];
+	size_t len = strlen(before);
+
+	(void)snprintf(text, sizeof(text), "%s", before);
+	assert_int_equal(vars_remove_env(text, len, "next_entry"), found);
+	assert_memory_equal(text, after, strlen(after));
+	assert_int_equal(strspn(text + strlen(after), "#"), len - strlen(after));
+}
+
+static void test_forgetting_a_variable_of_the_environment(void **state)
+{
+#define HEAD "# GRUB Environment Block\n"
+	remove_next(HEAD "a=1\nnext_entry=x y\nb=2\n####", HEAD "a=1\nb=2\n", true);
+	remove_next(HEAD "next_entry=\nnext_entry=2\n##", HEAD, true);
+	remove_next(HEAD "next_entry=", HEAD, true);
+	remove_next(HEAD "next_entry", HEAD "next_entry", false);
+	remove_next(HEAD "a=next_entry=1\nnext_entry2=1\n#", HEAD "a=next_entry=1\nnext_entry2=1\n",
+		false);
+	remove_next(HEAD, HEAD, false);
+	remove_next("next_entry=1\n", "next_entry=1\n", false);
+	remove_next("", "", false);
+#undef HEAD
+}
+
 static void test_limits(void **state)
 {
 	/* Blocks beyond the limit are read over, and those after them are found. */
@@ -231,6 +258,7 @@ int main(void)
 		cmocka_unit_test(test_conditions),
 		cmocka_unit_test(test_search),
 		cmocka_unit_test(test_unfinished_text_gives_no_entry),
+		cmocka_unit_test(test_forgetting_a_variable_of_the_environment),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_long_command_lines),
 	};
