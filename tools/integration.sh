@@ -34,6 +34,7 @@ tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-watchdog" "$(tools/lab/fetc
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
 tools/lab/efi_disk.sh "$ALIOTH_DATA/efi.img" "$ALIOTH_DATA/debian12-cloud.bzImage" "$ALIOTH_DATA/initramfs" \
 	"console=ttyS0 quiet alioth.run=ls+/sys/firmware/efi/systab&&echo+by+UEFI;reboot+-f"
+ln -sfn "$(tools/lab/fetch.sh debian13-ovmf)" "$ALIOTH_DATA/ovmf-debian13"
 tools/images/linuxboot.sh "$build/linuxboot/linuxboot" "$ALIOTH_DATA/linuxboot"
 
 # Whole systems are for test-full, or for whom asks for them.
@@ -56,11 +57,15 @@ esac
 [ -z "${ALIOTH_TESTS:-}" ] || set -- -m "$ALIOTH_TESTS" "$@"
 set -- /usr/bin/python3 -B -m pytest -p no:cacheprovider -q --color=no "$@"
 
+# Only the long tests have a guest with more than 4 GiB.
+memory=6144
+[ "${ALIOTH_TESTS:-}" != 'not long' ] || memory=4096
+
 in_lab() {
 	for attempt in 1 2 3; do
 		status=0
 		# One emulated processor: with two, a guest's processor now and then finds its page tables empty, or hangs, with any monitor.
-		tools/lab/lab run --cpus 1 --mem 4096 --timeout "${ALIOTH_LAB_TIMEOUT:-900}" -- "$@" || status=$?
+		tools/lab/lab run --cpus 1 --mem "$memory" --timeout "${ALIOTH_LAB_TIMEOUT:-900}" -- "$@" || status=$?
 		[ $status = 125 ] || return $status
 		echo "attempt $attempt: the lab itself failed"
 	done

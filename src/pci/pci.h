@@ -126,6 +126,8 @@ struct pci_windows {
 	uint64_t io_base, io_end;
 	uint64_t mem32_base, mem32_end;
 	uint64_t mem64_base, mem64_end;
+	/* Nothing is placed here, but a guest may do so. Empty: none. */
+	uint64_t high32_base, high32_end;
 };
 
 /* Gives a function the line of its pin (0 .. 3, INTA# first); called by pci_segment_place(). */

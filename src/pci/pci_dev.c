@@ -130,6 +130,7 @@ static bool pci_bar_allowed(const struct pci_dev *dev, const struct pci_bar *bar
 	if (bar->type == PCI_BAR_IO)
 		return pci_inside(addr, bar->size, w->io_base, w->io_end);
 	return pci_inside(addr, bar->size, w->mem32_base, w->mem32_end) ||
+	       pci_inside(addr, bar->size, w->high32_base, w->high32_end) ||
 	       pci_inside(addr, bar->size, w->mem64_base, w->mem64_end);
 }
 

@@ -17,6 +17,7 @@
 #define PM_CONTROL_SLEEP      0x2000u
 
 #define PM_CONFIG_BASE        0x40 /* bit 0: I/O space */
+#define PM_CONFIG_APMC        0x5b /* bit 1: writes to port 0xb2 are management interrupts */
 #define PM_CONFIG_MISC        0x80 /* bit 0: the block is enabled */
 
 struct piix4_pm {
@@ -115,6 +116,8 @@ struct err *piix4_pm_create(
 	pm->events = events;
 	pci_dev_init(&pm->pci, &ids, NULL, false);
 	store_le32(pm->pci.config + PM_CONFIG_BASE, PIIX4_PM_BASE | 1);
+	/* There is no system management mode; who finds it set up leaves it alone (SeaBIOS). */
+	pm->pci.config[PM_CONFIG_APMC] = 2;
 	pm->pci.config[PM_CONFIG_MISC] = 1;
 	err = bus_add_at(pio, &pm->control, PIIX4_PM_BASE + PM_CONTROL_OFF);
 	if (err) {

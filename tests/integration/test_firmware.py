@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's OVMF: disks through GRUB, kernels by fw_cfg, variables, resets, and files that are wrong."""
+import os
 import shutil
+import signal
+import subprocess
 
 import pytest
 from conftest import data
@@ -8,6 +11,7 @@ from vm import VM, run
 
 CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+BIOS = "/usr/share/seabios/bios-256k.bin"
 STORE = "/sys/firmware/efi/efivars"
 VARIABLE = f"{STORE}/AliothTest-3b8c8162-188c-46a4-aec9-be43f1d65697"
 
@@ -19,8 +23,12 @@ def variables(tmp_path):
     return str(path)
 
 
-def uefi(variables, *args):
-    return VM("boot", "--firmware", f"{CODE},vars={variables}", "--memory", "size=512M", *args)
+def uefi(variables, *args, code=CODE, memory="512M"):
+    return VM("boot", "--firmware", f"{code},vars={variables}", "--memory", f"size={memory}", *args)
+
+
+def bios(*args):
+    return VM("boot", "--firmware", BIOS, "--memory", "size=512M", *args)
 
 
 def kernel(command):
@@ -52,6 +60,88 @@ def test_variables_persist(variables):
     with uefi(variables, *kernel(mount + f"tail -c 4 {VARIABLE}; rm -f {VARIABLE}")) as vm:
         vm.expect("kept")
         assert vm.wait() == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("gib", [3, 5])
+def test_memory_above_4_gib(variables, gib):
+    """Of more than 2 GiB the rest is above 4 GiB; what is missing is what Linux takes for itself."""
+    if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < (gib << 30) + (1 << 29):
+        pytest.skip("the host has too little memory")
+    command = "head -n 1 /proc/meminfo; grep System.RAM /proc/iomem"
+    with uefi(variables, "--blk", f"path={data('efi.img')},readonly=on", *kernel(command), memory=f"{gib}G") as vm:
+        total = int(vm.expect(r"MemTotal: +(\d+) kB").group(1))
+        assert (gib << 20) * 0.93 < total < gib << 20
+        vm.expect(rf"100000000-{(gib + 2 << 30) - 1:x} : System RAM")
+        assert vm.wait() == 0
+
+
+@pytest.mark.long
+def test_ovmf_of_debian_13(tmp_path):
+    """Variables of its own, GRUB on a disk and Linux behind it, resets, and a kernel with two processors."""
+    variables = str(tmp_path / "vars.fd")
+    shutil.copy(data("ovmf-debian13/OVMF_VARS_4M.fd"), variables)
+    code = data("ovmf-debian13/OVMF_CODE_4M.fd")
+    with uefi(variables, "--blk", f"path={data('efi.img')},readonly=on", code=code) as vm:
+        for _ in range(2):
+            vm.expect("GRUB boots the test")
+            vm.expect("by UEFI")
+    mount = f"mount -t efivarfs none {STORE}; "
+    with uefi(variables, "--cpu", "count=2", *kernel(mount + f"nproc; printf '\\007\\000\\000\\000kept' >{VARIABLE}"), code=code) as vm:
+        vm.expect("\n2\r?\n")
+        assert vm.wait() == 0
+    with uefi(variables, *kernel(mount + f"tail -c 4 {VARIABLE}"), code=code) as vm:
+        vm.expect("kept")
+        assert vm.wait() == 0
+
+
+@pytest.mark.parametrize("cpus", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_bios_boots_a_disk(cpus):
+    """GRUB by the first sector, Linux, and a reset by ACPI."""
+    with bios("--blk", f"path={data('efi.img')},readonly=on", "--cpu", f"count={cpus}") as vm:
+        for _ in range(2):
+            vm.expect("Booting from Hard Disk")
+            vm.expect("GRUB boots the test")
+            vm.expect("alioth guest ready")
+        assert b"by UEFI" not in vm.output
+
+
+def ends_by_force(vm):
+    """A boot loader does not look at the power button: the time after it ends the machine."""
+    vm.signal(signal.SIGTERM)
+    assert vm.wait(60) == 7
+
+
+def test_disks_that_do_not_boot(tmp_path, variables):
+    """Without a boot loader and with a damaged partition table: the firmware says so, and can be ended."""
+    empty, damaged = tmp_path / "empty", tmp_path / "damaged"
+    empty.write_bytes(bytes(1 << 20))
+    damaged.write_bytes(bytes(446) + b"\xa5" * 64 + b"\x55\xaa" + b"EFI PART" + b"\xff" * 8184 + bytes(1 << 20))
+    disks = ["--blk", f"path={empty}", "--blk", f"path={damaged}", "--power-button-timeout", "1"]
+    with bios(*disks) as vm:
+        vm.expect("No bootable device")
+        ends_by_force(vm)
+    with uefi(variables, *disks) as vm:
+        vm.expect("BdsDxe: failed to (load|start) Boot")
+        vm.expect("Shell>")
+        ends_by_force(vm)
+    with uefi(variables, "--console", "null") as vm:  # the file is free again, and as it should be
+        assert vm.process.poll() is None
+
+
+@pytest.mark.long
+def test_sigterm_in_grub(tmp_path, variables):
+    disk = str(tmp_path / "disk.img")
+    shutil.copy(data("efi.img"), disk)
+    with open(tmp_path / "grub.cfg", "w", encoding="ascii") as f:
+        f.write('set timeout=-1\nmenuentry "waits" {\n}\n')
+    subprocess.run(["mcopy", "-o", "-i", disk + "@@1M", tmp_path / "grub.cfg", "::/EFI/debian/grub.cfg"], check=True,
+                   env={**os.environ, "MTOOLS_SKIP_CHECK": "1"})
+    for machine in (uefi(variables, "--blk", f"path={disk}", "--power-button-timeout", "1"),
+                    bios("--blk", f"path={disk}", "--power-button-timeout", "1")):
+        with machine as vm:
+            vm.expect("waits")
+            ends_by_force(vm)
 
 
 @pytest.mark.long

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A disk that UEFI firmware boots by its removable-media path: GRUB, a kernel and an initramfs on an EFI system partition.
+# A disk that UEFI firmware boots by its removable-media path, and a BIOS by its first sector: GRUB, a kernel and an initramfs on an EFI
+# system partition.
 #   tools/lab/efi_disk.sh OUT KERNEL INITRAMFS COMMAND_LINE
 set -eu
 out=$1
@@ -24,8 +25,8 @@ for word in $cmdline; do
 done
 cat >"$work/grub.cfg" <<CFG
 serial --unit=0 --speed=115200
-terminal_input serial console
-terminal_output serial console
+terminal_input serial
+terminal_output serial
 set timeout=0
 menuentry "test" {
 	echo "GRUB boots the test"
@@ -42,3 +43,19 @@ mcopy -i "$part" /usr/lib/grub/x86_64-efi/monolithic/grubx64.efi ::/EFI/BOOT/BOO
 mcopy -i "$part" "$work/grub.cfg" ::/EFI/debian/grub.cfg
 mcopy -i "$part" "$kernel" ::/vmlinuz
 mcopy -i "$part" "$initramfs" ::/initrd
+
+# For a BIOS: GRUB's first sector, around the partition table in it, and the rest of it in the gap before the partition. Each of its two
+# parts is told where the next one is.
+cat >"$work/embedded.cfg" <<CFG
+set root=(hd0,gpt1)
+configfile /EFI/debian/grub.cfg
+CFG
+grub-mkimage -O i386-pc -p /EFI/debian -c "$work/embedded.cfg" -o "$work/core.img" biosdisk part_gpt fat normal configfile linux serial terminal echo
+sector() {
+	printf '%b' "$(printf '\\%03o\\%03o' $(($3 % 256)) $(($3 / 256)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+cp /usr/lib/grub/i386-pc/boot.img "$work/boot.img"
+sector "$work/boot.img" 92 40
+sector "$work/core.img" 500 41
+dd if="$work/boot.img" of="$out" bs=440 count=1 conv=notrunc status=none
+dd if="$work/core.img" of="$out" bs=512 seek=40 conv=notrunc status=none

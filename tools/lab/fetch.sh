@@ -4,8 +4,8 @@
 # QEMU, for the emulated host, with every library that it needs, and prints the path of a script that starts it. The machine's own
 # package configuration is left alone: a private state of apt, with the machine's mirror, knows Debian 12 and 13. debian13-cbmc is the
 # model checker for `make proof`, which Debian 12 does not have, in the same way. debian12-kexec is the folder of kexec-tools, for guests:
-# on the machine itself the package would take part in its reboots.
-#   tools/lab/fetch.sh debian12-cloud|debian12-generic|debian12-kexec|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc
+# on the machine itself the package would take part in its reboots. debian13-ovmf is a folder with that release's firmware.
+#   tools/lab/fetch.sh debian12-cloud|debian12-generic|debian12-kexec|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc|debian13-ovmf
 set -eu
 # shellcheck source=tools/lab/common.sh
 . "$(dirname "$0")/common.sh"
@@ -13,12 +13,13 @@ set -eu
 case ${1-} in
 debian12-*) suite=bookworm ;;
 debian13-*) suite=trixie ;;
-*) lab_fail "usage: fetch.sh debian12-cloud|debian12-generic|debian12-kexec|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc" ;;
+*) lab_fail "usage: fetch.sh debian12-cloud|debian12-generic|debian12-kexec|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc|debian13-ovmf" ;;
 esac
 case $1 in
 *-qemu) package=qemu-system-x86 ;;
 *-cbmc) package=cbmc ;;
 *-kexec) package=kexec-tools ;;
+*-ovmf) package=ovmf ;;
 *-cloud) package=linux-image-cloud-amd64 ;;
 *-generic) package=linux-image-amd64 ;;
 *) lab_fail "unknown kernel '$1'" ;;
@@ -135,7 +136,17 @@ fetch_kexec() {
 	finish_fetch
 }
 
-if [ "$package" = kexec-tools ]; then
+fetch_ovmf() {
+	[ ! -e "$program/OVMF_CODE_4M.fd" ] || return 0
+	fetch_packages ovmf apt-get download -q ovmf
+	mv "$work/tree/usr/share/OVMF" "$program"
+	rm -rf "$work"
+}
+
+if [ "$package" = ovmf ]; then
+	lab_locked fetch fetch_ovmf
+	echo "$program"
+elif [ "$package" = kexec-tools ]; then
 	lab_locked fetch fetch_kexec
 	echo "$program"
 elif [ "$package" = cbmc ]; then

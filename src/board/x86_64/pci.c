@@ -55,6 +55,11 @@ static struct err *board_create_segment(struct board *board, uint64_t memory_end
 		.mem32_base = X86_PCI_MEM32_BASE,
 		.mem32_end = X86_PCI_MEM32_END,
 	};
+	/* A BIOS places BARs from the I/O APIC down. */
+	if (board->rom.code) {
+		board->windows.high32_base = X86_KVM_TSS_BASE + X86_KVM_TSS_SIZE;
+		board->windows.high32_end = X86_IOAPIC_BASE;
+	}
 	/* Without room for a 64-bit window everything goes below 4 GiB. */
 	if (!x86_pci64_window(memory_end, board->phys_bits, &board->windows.mem64_base,
 		    &board->windows.mem64_end))

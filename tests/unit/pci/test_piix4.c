@@ -50,6 +50,8 @@ static void test_places(void **state)
 	assert_int_equal(config(1, 3, 0), 0x71138086);
 	assert_int_equal(config(1, 3, 0x40), 0xb001);
 	assert_int_equal(config(1, 3, 0x80), 1);
+	/* A BIOS finds system management set up, and does not wait for it. */
+	assert_int_equal(config(1, 3, 0x58), 0x02000000);
 	assert_int_equal(config(2, 0, 0), UINT32_MAX);
 }
 

@@ -159,6 +159,23 @@ static void test_full_windows(void **state)
 	remove_toys(1);
 }
 
+static void test_a_window_for_the_guest_alone(void **state)
+{
+	f.options.windows.high32_base = 0xf0004000;
+	f.options.windows.high32_end = 0xfec00000;
+	add_toys(1, PCI_BAR_MEM32, 0x4000);
+	assert_ok(pci_segment_place(f.segment));
+	assert_int_equal(cfg_read(&f, 0, 0x10), 0x80000000);
+	cfg_write(&f, 0, 4, PCI_COMMAND_MEMORY);
+	cfg_write(&f, 0, 0x10, 0xfebfc000);
+	assert_true(toys[0].pci.bars[0].live);
+	cfg_write(&f, 0, 0x10, 0xfec00000);
+	assert_false(toys[0].pci.bars[0].live);
+	cfg_write(&f, 0, 0x10, 0xf0000000);
+	assert_false(toys[0].pci.bars[0].live);
+	remove_toys(1);
+}
+
 /* As a BIOS leaves them; a reset does as well. Bits that the function does not have stay clear. */
 static void test_enabled_from_the_start(void **state)
 {
@@ -227,6 +244,7 @@ int main(void)
 		TEST(test_pins_of_functions),
 		TEST(test_without_pins),
 		TEST(test_full_windows),
+		TEST(test_a_window_for_the_guest_alone),
 		TEST(test_enabled_from_the_start),
 		TEST(test_64_bit_bars_without_their_window),
 		TEST(test_no_port_bars_without_ports),
