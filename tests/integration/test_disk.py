@@ -2,6 +2,7 @@
 """Whole systems on disks: the Debian image of tools/images/debian.sh, with a seed of tools/images/seed.sh."""
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -205,3 +206,21 @@ def test_firmware_and_grub_with_variables_that_persist(qcow2, seed, variables):
         log_in(vm)
         assert output_of(vm, f"tail -c 4 {VARIABLE}; ls -d {STORE}").startswith("kept")
         power_off(vm)
+
+
+def test_firmware_starts_the_entry_of_grub_install_and_sigterm_ends_it(qcow2, seed, variables):
+    """grub-install adds an entry for \\EFI\\debian, SIGTERM shuts down in order, and a new machine with these variables starts by it."""
+    disks = ["--blk", qcow2, "--blk", f"path={seed},readonly=on", "--entropy", "--power-button-timeout", "300"]
+    with uefi(variables, *disks) as vm:
+        log_in(vm)
+        assert_healthy(vm)
+        assert "No error reported" in output_of(vm, "sudo grub-install 2>&1")
+        vm.signal(signal.SIGTERM)
+        assert vm.wait(BOOT) == 0
+    with uefi(variables, *disks) as vm:
+        log_in(vm)
+        entries = output_of(vm, "sudo efibootmgr -v | cat")
+        current = re.search(r"BootCurrent: (\w+)", entries).group(1)
+        assert re.search(rf"Boot{current}\* debian\t.*\\EFI\\debian\\grubx64.efi", entries, re.IGNORECASE), entries
+        vm.signal(signal.SIGTERM)
+        assert vm.wait(BOOT) == 0

@@ -52,7 +52,7 @@ for program in mmdebstrap fakeroot mcopy sfdisk mke2fs qemu-img; do
 	command -v "$program" >/dev/null || lab_fail "$program is not there: run tools/deps.sh images"
 done
 
-packages="systemd-sysv,libpam-systemd,dbus,udev,systemd-resolved,$kernel_package,initramfs-tools,zstd,grub-efi-amd64,cloud-init"
+packages="systemd-sysv,libpam-systemd,dbus,udev,systemd-resolved,$kernel_package,initramfs-tools,zstd,grub-efi-amd64,efibootmgr,cloud-init"
 packages="$packages,cloud-guest-utils,fdisk,e2fsprogs,kmod,procps,iproute2,iputils-ping,netbase,sudo,ca-certificates"
 [ -z "$include" ] || packages="$packages,$include"
 key=$({ echo "$packages"; cat "$lab_dir"/debian*.sh; } | sha256sum | cut -c1-32)
