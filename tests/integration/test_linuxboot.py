@@ -134,8 +134,8 @@ def test_unified_kernel_images(tmp_path):
                     ["mcopy", *tmp_path.glob("*.efi"), "::/EFI/Linux/"]):
         subprocess.run([command[0], "-i", disk, *command[1:]], check=True, env=mtools)
     with VM(*loader(disk)) as vm:
-        vm.expect("vda: /EFI/Linux/broken.efi is no unified kernel image")
-        vm.expect(r"\* +1  vda +An OS 6.10\r?\n +2  vda +An OS 6.9\r?\n")
+        vm.expect("vda1?: /EFI/Linux/broken.efi is no unified kernel image")
+        vm.expect(r"\* +1  vda1? +An OS 6.10\r?\n +2  vda1? +An OS 6.9\r?\n")
         vm.expect("\nfrom:6.10\r?\n")
         assert vm.wait() == 0
     with VM(*loader(disk, options="linuxboot.entry=os-6.9.efi")) as vm:
