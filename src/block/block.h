@@ -36,7 +36,6 @@ struct block_request {
 
 	/* Of the layer that has the request. */
 	struct block_request *next;
-	bool syncing;  /* data is written, and on its way to stable storage */
 	bool buffered; /* not fit for direct I/O */
 };
 

@@ -15,9 +15,6 @@ struct block_raw {
 	bool uring_refused; /* by the host, once and for all; written when an engine starts */
 };
 
-/* Arguments of fallocate(2). */
-int block_raw_fallocate_mode(const struct block_request *r);
-
 /* Drops the first `done` bytes of n pieces, in place; the index of the first that is left. */
 int block_iov_advance(struct iovec *iov, int n, size_t done);
 

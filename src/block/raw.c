@@ -127,11 +127,6 @@ static int raw_mode(bool punch)
 	return (punch ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE) | FALLOC_FL_KEEP_SIZE;
 }
 
-int block_raw_fallocate_mode(const struct block_request *r)
-{
-	return raw_mode(r->op == BLOCK_DISCARD || r->unmap);
-}
-
 static int raw_fallocate(const struct block_raw *raw, bool punch, uint64_t off, uint64_t len)
 {
 	int ret;

@@ -7,8 +7,15 @@
  * the kernel finished at once (the page cache had it) is reaped at once, the rest when the ring
  * becomes readable in the loop. No more requests are in flight than the ring has entries, so
  * completions are never dropped. A short transfer goes on where it stopped, and what direct I/O
- * refuses goes through the page cache, as in raw.c. Requests that io_uring does not have (block
- * devices' discards) are carried out by the image's own calls.
+ * refuses goes through the page cache, as in raw.c.
+ *
+ * The kernel hands what it cannot begin without waiting to threads of its own (io-wq), and the last
+ * of those wakes up every five seconds for as long as we live. So none ever gets anything: flushes,
+ * discards and zeros, which it cannot begin, go to our own threads (pool.h) straight away, and
+ * transfers say RWF_NOWAIT and follow if they are refused. Reads through the page cache need not
+ * say it: the kernel goes on with them when their pages have come. What is left are block devices
+ * that know no RWF_NOWAIT (some of device mapper) and files on such file systems with direct I/O,
+ * which the kernel has many threads for.
  */
 #define LOG_MODULE "block"
 #include <errno.h>
@@ -21,11 +28,14 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "block/block_internal.h"
+#include "block/pool.h"
 
 #define URING_ENTRIES  256u
 #define URING_LEN_MAX  (1u << 30) /* of one entry; the rest follows as after a short transfer */
 #define URING_RETRY_NS 1000000u   /* when the kernel has no memory for a submission */
 #define URING_NAME_MAX 64u
+#define URING_CHANGES  4u  /* slow ones at a time */
+#define URING_SKIP_MAX 63u /* writes that are not tried after one that was refused */
 
 enum { URING_FILE_MAIN, URING_FILE_BUFFERED };
 
@@ -34,12 +44,18 @@ struct block_uring {
 	struct block_raw *raw;
 	char name[URING_NAME_MAX];
 	struct io_uring ring;
-	bool up; /* ring is there */
+	bool up;     /* ring is there */
+	bool nowait; /* the file knows RWF_NOWAIT */
 	struct loop *loop;
 	struct loop_fd source;
 	struct loop_timer retry;
 	struct block_fifo todo;
-	unsigned int in_flight;
+	unsigned int in_flight; /* in the ring */
+	struct block_pool pool;
+	struct block_fifo slow; /* on their way there */
+	/* Writes through the page cache, which many file systems always refuse: so many will not be
+	 * tried, and so many were not after the last refusal. */
+	unsigned int skip, skipped;
 };
 
 static struct block_uring *uring_of(struct block_dev *dev)
@@ -47,10 +63,50 @@ static struct block_uring *uring_of(struct block_dev *dev)
 	return container_of(dev, struct block_uring, base);
 }
 
+/* ---- Which way a request goes ---- */
+
+static bool uring_is_direct(const struct block_uring *u, const struct block_request *r)
+{
+	return u->raw->buffered >= 0 && !r->buffered;
+}
+
+/* Would it make the kernel wait? */
+static bool uring_waits(struct block_uring *u, const struct block_request *r)
+{
+	if (r->op != BLOCK_READ && r->op != BLOCK_WRITE)
+		return true;
+	if (uring_is_direct(u, r))
+		return false;
+	if (!u->nowait)
+		return !u->raw->is_device;
+	if (r->op == BLOCK_READ || (!r->fua && !u->skip))
+		return false;
+	u->skip -= u->skip > 0;
+	return true;
+}
+
+static int uring_flags(const struct block_uring *u, const struct block_request *r)
+{
+	bool write = r->op == BLOCK_WRITE;
+
+	return (write && r->fua ? RWF_DSYNC : 0) |
+	       (u->nowait && (write || uring_is_direct(u, r)) ? RWF_NOWAIT : 0);
+}
+
+/* The kernel would have to wait. */
+static void uring_refused(struct block_uring *u, struct block_request *r)
+{
+	if (r->op == BLOCK_WRITE && !uring_is_direct(u, r))
+		u->skip = u->skipped = MIN(2 * u->skipped + 1, URING_SKIP_MAX);
+	block_fifo_add(&u->slow, r);
+}
+
 /* ---- Submission ---- */
 
-static void uring_prepare_transfer(struct io_uring_sqe *sqe, struct block_request *r, int file)
+static void uring_prepare(
+	const struct block_uring *u, struct io_uring_sqe *sqe, struct block_request *r)
 {
+	int file = r->buffered ? URING_FILE_BUFFERED : URING_FILE_MAIN;
 	bool write = r->op == BLOCK_WRITE;
 
 	if (r->n == 1) {
@@ -68,50 +124,28 @@ static void uring_prepare_transfer(struct io_uring_sqe *sqe, struct block_reques
 		else
 			io_uring_prep_readv(sqe, file, r->iov, n, r->off);
 	}
-	if (write && r->fua)
-		sqe->rw_flags = RWF_DSYNC;
-}
-
-static void uring_prepare(struct io_uring_sqe *sqe, struct block_request *r)
-{
-	int file = r->buffered ? URING_FILE_BUFFERED : URING_FILE_MAIN;
-
-	if (r->op == BLOCK_FLUSH || r->syncing)
-		io_uring_prep_fsync(sqe, URING_FILE_MAIN, IORING_FSYNC_DATASYNC);
-	else if (r->op == BLOCK_DISCARD || r->op == BLOCK_WRITE_ZEROES)
-		io_uring_prep_fallocate(sqe, URING_FILE_MAIN, block_raw_fallocate_mode(r),
-			(off_t)r->off, (off_t)r->len);
-	else
-		uring_prepare_transfer(sqe, r, file);
+	sqe->rw_flags = uring_flags(u, r);
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, r);
-}
-
-static bool uring_has_op(const struct block_uring *u, const struct block_request *r)
-{
-	return !u->raw->is_device || (r->op != BLOCK_DISCARD && r->op != BLOCK_WRITE_ZEROES);
 }
 
 static void uring_fill(struct block_uring *u)
 {
 	while (u->in_flight < URING_ENTRIES && u->todo.first && block_may_begin(&u->base)) {
-		struct block_request *r;
 		struct io_uring_sqe *sqe;
 
 		if (!block_fits(&u->base, u->todo.first)) {
 			block_done(&u->base, block_fifo_take(&u->todo), -EIO);
 			continue;
 		}
-		if (!uring_has_op(u, u->todo.first)) {
-			r = block_fifo_take(&u->todo);
-			block_done(&u->base, r, block_image_run(&u->raw->image, r));
+		if (uring_waits(u, u->todo.first)) {
+			block_fifo_add(&u->slow, block_fifo_take(&u->todo));
 			continue;
 		}
 		sqe = io_uring_get_sqe(&u->ring);
 		if (!sqe)
 			return;
-		r = block_fifo_take(&u->todo);
-		uring_prepare(sqe, r);
+		uring_prepare(u, sqe, block_fifo_take(&u->todo));
 		u->in_flight++;
 	}
 }
@@ -129,60 +163,70 @@ static void uring_enter(struct block_uring *u)
 	}
 }
 
+/* Without threads we wait ourselves. */
+static void uring_hand_over(struct block_uring *u)
+{
+	struct block_request *r;
+
+	if (block_pool_add(&u->pool, &u->slow))
+		return;
+	while ((r = block_fifo_take(&u->slow)))
+		block_done(&u->base, r, block_image_run(&u->raw->image, r));
+}
+
 /* ---- Completion ---- */
 
-/* What the kernel says of a request: true if it goes on. */
+/* What the kernel says of a transfer: true if it goes on. */
 static bool uring_goes_on(struct block_uring *u, struct block_request *r, int res)
 {
 	int first;
 
 	if (res == -EINTR)
 		return true;
-	if (res == -EINVAL && u->raw->buffered >= 0 && !r->buffered) {
+	if (res == -EINVAL && uring_is_direct(u, r)) {
 		r->buffered = true;
 		return true;
 	}
-	if (res < 0 || r->syncing)
+	if (res < 0)
 		return false;
-	if (r->op == BLOCK_READ || r->op == BLOCK_WRITE) {
-		first = block_iov_advance(r->iov, r->n, (size_t)res);
-		r->iov += first;
-		r->n -= first;
-		r->off += (uint64_t)res;
-		r->len -= (uint64_t)res;
-		return r->n && res;
-	}
-	r->syncing = r->fua && r->op == BLOCK_WRITE_ZEROES;
-	return r->syncing;
+	if (r->op == BLOCK_WRITE && !uring_is_direct(u, r))
+		u->skipped = 0;
+	first = block_iov_advance(r->iov, r->n, (size_t)res);
+	r->iov += first;
+	r->n -= first;
+	r->off += (uint64_t)res;
+	r->len -= (uint64_t)res;
+	return r->n && res;
 }
 
-static int uring_result(struct block_uring *u, struct block_request *r, int res)
+static void uring_completed(struct block_uring *u, struct block_request *r, int res)
 {
-	if (res >= 0)
-		return (r->op == BLOCK_READ || r->op == BLOCK_WRITE) && r->n ? -EIO : 0;
-	/* The file system cannot, and zeros are written; or io_uring would not wait. */
-	if ((res == -EOPNOTSUPP && r->op == BLOCK_WRITE_ZEROES && !r->syncing) || res == -EAGAIN)
-		return block_image_run(&u->raw->image, r);
-	return res;
+	if (res == -EAGAIN || res == -EOPNOTSUPP)
+		uring_refused(u, r);
+	else if (uring_goes_on(u, r, res))
+		block_fifo_add_first(&u->todo, r);
+	else
+		block_done(&u->base, r, res >= 0 && r->n ? -EIO : MIN(res, 0));
 }
 
-/* Takes what the kernel is done with; true if there was anything. */
+/* Takes what the kernel and the threads are done with; true if there was anything. */
 static bool uring_reap(struct block_uring *u)
 {
+	struct block_fifo slow = block_pool_take(&u->pool);
+	bool any = slow.first;
 	struct io_uring_cqe *cqe;
-	bool any = false;
+	struct block_request *r;
 
+	while ((r = block_fifo_take(&slow)))
+		block_done(&u->base, r, r->result);
 	while (u->in_flight && !io_uring_peek_cqe(&u->ring, &cqe)) {
-		struct block_request *r = io_uring_cqe_get_data(cqe);
 		int res = cqe->res;
 
+		r = io_uring_cqe_get_data(cqe);
 		io_uring_cqe_seen(&u->ring, cqe);
 		u->in_flight--;
 		any = true;
-		if (uring_goes_on(u, r, res))
-			block_fifo_add_first(&u->todo, r);
-		else
-			block_done(&u->base, r, uring_result(u, r, res));
+		uring_completed(u, r, res);
 	}
 	return any;
 }
@@ -190,6 +234,7 @@ static bool uring_reap(struct block_uring *u)
 static void uring_kick(struct block_dev *dev)
 {
 	struct block_uring *u = uring_of(dev);
+	bool any;
 
 	if (!u->up) {
 		block_run_list(dev, &u->raw->image, &u->todo);
@@ -198,8 +243,11 @@ static void uring_kick(struct block_dev *dev)
 	/* What is done at once may leave room for more, which may be done at once. */
 	do {
 		uring_fill(u);
+		uring_hand_over(u);
 		uring_enter(u);
-	} while (uring_reap(u) && u->todo.first && block_may_begin(dev));
+		any = uring_reap(u);
+		uring_hand_over(u);
+	} while (any && u->todo.first && block_may_begin(dev));
 	block_batch(dev);
 }
 
@@ -207,7 +255,7 @@ static bool uring_has_done(const struct block_dev *dev)
 {
 	const struct block_uring *u = container_of_const(dev, struct block_uring, base);
 
-	return u->in_flight && io_uring_cq_ready(&u->ring);
+	return (u->in_flight && io_uring_cq_ready(&u->ring)) || block_pool_has_done(&u->pool);
 }
 
 static void uring_on_ready(struct loop_fd *source, uint32_t events)
@@ -220,7 +268,22 @@ static void uring_on_retry(struct loop_timer *timer)
 	uring_kick(&container_of(timer, struct block_uring, retry)->base);
 }
 
+static void uring_on_slow(struct block_pool *pool)
+{
+	uring_kick(&container_of(pool, struct block_uring, pool)->base);
+}
+
 /* ---- Life ---- */
+
+/* A byte that is read without waiting, or not: is it known how? */
+static bool uring_knows_nowait(const struct block_raw *raw)
+{
+	uint8_t byte;
+	struct iovec iov = {&byte, sizeof(byte)};
+	int fd = raw->buffered >= 0 ? raw->buffered : raw->fd;
+
+	return preadv2(fd, &iov, 1, 0, RWF_NOWAIT) >= 0 || errno != EOPNOTSUPP;
+}
 
 static int uring_set_up(struct block_uring *u, struct loop *loop)
 {
@@ -248,6 +311,9 @@ static void uring_start(struct block_dev *dev, struct loop *loop)
 	u->retry.fired = uring_on_retry;
 	if (u->raw->uring_refused)
 		return;
+	block_pool_start(&u->pool, loop);
+	u->nowait = uring_knows_nowait(u->raw);
+	u->skip = u->skipped = 0;
 	ret = uring_set_up(u, loop);
 	u->up = !ret;
 	u->raw->uring_refused = ret;
@@ -258,21 +324,34 @@ static void uring_start(struct block_dev *dev, struct loop *loop)
 
 static void uring_submit(struct block_dev *dev, struct block_request *r)
 {
-	r->syncing = false;
 	r->buffered = false;
 	block_fifo_add(&uring_of(dev)->todo, r);
 }
 
-/* Until nothing is in flight; no buffer is touched afterwards. */
-static void uring_wait(struct block_uring *u)
+static void uring_wait_ring(struct block_uring *u)
 {
-	while (u->up && u->in_flight) {
+	while (u->in_flight) {
 		int ret = io_uring_submit_and_wait(&u->ring, 1);
 
 		if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY && ret != -ENOMEM)
 			return;
 		(void)uring_reap(u);
 	}
+}
+
+/* Until nothing is in flight; no buffer is touched afterwards. What the kernel refused and what the
+ * threads had not begun is to be done again. */
+static void uring_wait(struct block_uring *u)
+{
+	struct block_request *r;
+
+	if (!u->up)
+		return;
+	uring_wait_ring(u);
+	block_pool_quiesce(&u->pool, &u->slow);
+	(void)uring_reap(u);
+	while ((r = block_fifo_take(&u->slow)))
+		block_fifo_add(&u->todo, r);
 }
 
 static void uring_quiesce(struct block_dev *dev)
@@ -295,6 +374,7 @@ static void uring_stop(struct block_dev *dev)
 
 	if (u->up) {
 		uring_wait(u);
+		block_pool_stop(&u->pool);
 		loop_timer_cancel(&u->retry);
 		loop_remove(&u->source);
 		io_uring_queue_exit(&u->ring);
@@ -308,6 +388,7 @@ static void uring_free(struct block_dev *dev)
 {
 	struct block_uring *u = uring_of(dev);
 
+	block_pool_deinit(&u->pool);
 	block_image_put(&u->raw->image);
 	free(u);
 }
@@ -332,6 +413,9 @@ struct err *block_uring_create(
 	u->raw = container_of(raw, struct block_raw, image);
 	raw->n_engines++;
 	strncpy(u->name, name, sizeof(u->name) - 1);
+	/* A file has a lock for writes through the page cache. */
+	block_pool_init(&u->pool, raw, name,
+		u->raw->is_device || u->raw->buffered >= 0 ? URING_CHANGES : 1, uring_on_slow);
 	*ret_dev = &u->base;
 	return NULL;
 }

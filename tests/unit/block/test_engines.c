@@ -4,6 +4,7 @@
  */
 #include "device.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -248,28 +249,147 @@ static void test_a_stop_forgets_and_a_start_begins_anew(void **state)
 	assert_int_equal(buf[0][0], 2000 % 256);
 }
 
-static void test_quiesce_waits_for_what_was_begun(void **state)
+/* Writes, and other requests that take long. */
+static void submit_mixture(struct user *u, struct block_request *r, unsigned int n)
 {
-	struct engine_test *t = *state;
-	static uint8_t buf[64][4096];
+	static uint8_t buf[4096];
 	static struct iovec iov[64];
-	static struct block_request r[64];
 
-	for (unsigned int i = 0; i < 64; i++) {
-		iov[i] = (struct iovec){buf[i], 4096};
-		r[i] = (struct block_request){.op = BLOCK_WRITE,
-			.fua = true,
+	assert_true(n <= 64);
+	memset(buf, 0x77, sizeof(buf));
+	for (unsigned int i = 0; i < n; i++) {
+		static const enum block_op ops[] = {
+			BLOCK_WRITE, BLOCK_FLUSH, BLOCK_WRITE, BLOCK_DISCARD, BLOCK_WRITE_ZEROES};
+
+		iov[i] = (struct iovec){buf, sizeof(buf)};
+		r[i] = (struct block_request){.op = ops[i % ARRAY_SIZE(ops)],
+			.fua = i % 2,
 			.off = i * 4096ull,
 			.len = 4096,
 			.iov = &iov[i],
 			.n = 1};
+		if (r[i].op == BLOCK_FLUSH)
+			r[i].off = r[i].len = 0;
+		user_submit(u, &r[i]);
+	}
+}
+
+static void test_quiesce_waits_for_what_was_begun_and_begins_nothing(void **state)
+{
+	struct engine_test *t = *state;
+	static struct block_request r[64];
+
+	for (unsigned int round = 0; round < 10; round++) {
+		unsigned int done = 0;
+
+		t->u.submitted = t->u.done = 0;
+		submit_mixture(&t->u, r, 64);
+		block_kick(t->u.dev);
+		block_quiesce(t->u.dev);
+		for (unsigned int i = 0; i < 64; i++)
+			done += r[i].result == 0;
+		assert_int_equal(done, t->u.done);
+		block_quiesce(t->u.dev);
+		assert_int_equal(done, t->u.done);
+		user_run(&t->u);
+		for (unsigned int i = 0; i < 64; i++)
+			assert_int_equal(r[i].result, 0);
+	}
+}
+
+static void test_a_stop_at_any_time_with_slow_requests(void **state)
+{
+	struct engine_test *t = *state;
+	static struct block_request r[64];
+
+	for (unsigned int n = 1; n <= 64; n += 3) {
+		submit_mixture(&t->u, r, n);
+		block_kick(t->u.dev);
+		t->u.done = 0;
+		block_stop(t->u.dev);
+		assert_int_equal(t->u.done, 0);
+		t->u.submitted = 0;
+		block_start(t->u.dev, &t->u.user, t->u.loop);
+	}
+	assert_int_equal(user_do(&t->u, (struct block_request){.op = BLOCK_FLUSH}), 0);
+}
+
+/* Threads of this process with such a name. */
+static unsigned int count_threads(const char *prefix)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	unsigned int n = 0;
+
+	assert_non_null(tasks);
+	for (struct dirent *entry = readdir(tasks); entry; entry = readdir(tasks)) {
+		char path[300];
+		char name[32] = {0};
+		FILE *f;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		n += fgets(name, sizeof(name), f) && !strncmp(name, prefix, strlen(prefix));
+		assert_int_equal(fclose(f), 0);
+	}
+	closedir(tasks);
+	return n;
+}
+
+/* The last of those never sleeps for more than five seconds. */
+static void test_the_kernel_needs_no_thread_of_its_own(void **state)
+{
+	struct engine_test *t = *state;
+	static struct block_request r[64];
+	uint8_t buf[512];
+
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, buf, 512, 512), 0);
+	assert_int_equal(count_threads("disk-io"), 0);
+	submit_mixture(&t->u, r, 64);
+	user_run(&t->u);
+	assert_in_range(count_threads("disk-io"), 1, 2);
+	assert_int_equal(count_threads("iou-wrk"), 0);
+	block_stop(t->u.dev);
+	assert_int_equal(count_threads("disk-io"), 0);
+	block_start(t->u.dev, &t->u.user, t->u.loop);
+	assert_int_equal(user_do(&t->u, (struct block_request){.op = BLOCK_FLUSH}), 0);
+	assert_int_equal(count_threads("disk-io"), 1);
+}
+
+/* Writes into holes wait for the file system. */
+static void test_sparse_files_through_direct_io(void **state)
+{
+	struct engine_test *t = *state;
+	static _Alignas(4096) uint8_t buf[64][4096];
+	static struct iovec iov[64];
+	static struct block_request r[64];
+	int fd = open(t->u.path, O_RDONLY | O_DIRECT);
+
+	if (fd < 0)
+		skip();
+	close(fd);
+	user_end(&t->u);
+	assert_int_equal(truncate(t->u.path, 0), 0);
+	assert_int_equal(truncate(t->u.path, SIZE), 0);
+	open_engine(t, false, true);
+	for (unsigned int i = 0; i < 64; i++) {
+		memset(buf[i], (int)i, 4096);
+		iov[i] = (struct iovec){buf[i], 4096};
+		r[i] = (struct block_request){
+			.op = BLOCK_WRITE, .off = i * 8192ull, .len = 4096, .iov = &iov[i], .n = 1};
 		user_submit(&t->u, &r[i]);
 	}
-	block_kick(t->u.dev);
-	block_quiesce(t->u.dev);
-	assert_int_equal(t->u.done, 64);
+	user_run(&t->u);
 	for (unsigned int i = 0; i < 64; i++)
 		assert_int_equal(r[i].result, 0);
+	memset(buf, 0xff, sizeof(buf));
+	for (unsigned int i = 0; i < 64; i++) {
+		assert_int_equal(user_rw(&t->u, BLOCK_READ, buf[0], 4096, i * 8192ull), 0);
+		assert_int_equal(buf[0][0], i);
+		assert_int_equal(buf[0][4095], i);
+	}
+	assert_int_equal(count_threads("iou-wrk"), 0);
 }
 
 /* A loop device over the image; needs root. */
@@ -373,7 +493,10 @@ int main(void)
 		BOTH(test_direct_io_takes_buffers_of_any_alignment),
 		BOTH(test_what_is_held_back_begins_with_the_next_kick),
 		BOTH(test_a_stop_forgets_and_a_start_begins_anew),
-		BOTH(test_quiesce_waits_for_what_was_begun),
+		BOTH(test_quiesce_waits_for_what_was_begun_and_begins_nothing),
+		BOTH(test_a_stop_at_any_time_with_slow_requests),
+		BOTH(test_sparse_files_through_direct_io),
+		URING_TEST(test_the_kernel_needs_no_thread_of_its_own),
 		BOTH(test_block_devices),
 		URING_TEST(test_where_io_uring_is_refused_requests_are_served_all_the_same),
 	};
