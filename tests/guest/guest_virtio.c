@@ -38,9 +38,10 @@ static void read_capability(struct virtio *v, unsigned int cap)
 
 	if (type == 1)
 		v->common = at;
-	else if (type == 2)
+	else if (type == 2) {
 		v->notify = at;
-	else if (type == 3)
+		v->notify_stride = pci_read(0, v->slot, 0, cap + 16);
+	} else if (type == 3)
 		v->isr = at;
 	else if (type == 4)
 		v->config = at;
@@ -103,16 +104,40 @@ bool virtio_negotiate(const struct virtio *v, uint64_t features)
 	return virtio_status(v) & VIRTIO_FEATURES_OK;
 }
 
+void virtio_enable(const struct virtio *v, unsigned int q, struct virtio_ring *ring)
+{
+	memset(ring, 0, sizeof(*ring));
+	mmio_write16(v->common + VIRTIO_Q_SELECT, (uint16_t)q);
+	mmio_write16(v->common + VIRTIO_Q_SIZE, VIRTIO_QUEUE_SIZE);
+	mmio_write64(v->common + VIRTIO_Q_DESC, (uint64_t)&ring->desc);
+	mmio_write64(v->common + VIRTIO_Q_AVAIL, (uint64_t)&ring->avail);
+	mmio_write64(v->common + VIRTIO_Q_USED, (uint64_t)&ring->used);
+	mmio_write16(v->common + VIRTIO_Q_ENABLE, 1);
+}
+
+void virtio_driver_ok(const struct virtio *v)
+{
+	mmio_write8(v->common + VIRTIO_STATUS, virtio_status(v) | VIRTIO_DRIVER_OK);
+}
+
 void virtio_start(const struct virtio *v)
 {
-	memset(&ring_memory, 0, sizeof(ring_memory));
-	mmio_write16(v->common + VIRTIO_Q_SELECT, 0);
-	mmio_write16(v->common + VIRTIO_Q_SIZE, VIRTIO_QUEUE_SIZE);
-	mmio_write64(v->common + VIRTIO_Q_DESC, (uint64_t)&v->ring->desc);
-	mmio_write64(v->common + VIRTIO_Q_AVAIL, (uint64_t)&v->ring->avail);
-	mmio_write64(v->common + VIRTIO_Q_USED, (uint64_t)&v->ring->used);
-	mmio_write16(v->common + VIRTIO_Q_ENABLE, 1);
-	mmio_write8(v->common + VIRTIO_STATUS, virtio_status(v) | VIRTIO_DRIVER_OK);
+	virtio_enable(v, 0, &ring_memory);
+	virtio_driver_ok(v);
+}
+
+void virtio_offer(volatile struct virtio_ring *ring, uint16_t head)
+{
+	ring->avail.ring[ring->avail.idx % VIRTIO_QUEUE_SIZE] = head;
+	/* The device sees the entry before the index: x86 keeps the order of stores. */
+	__asm__ volatile("" : : : "memory");
+	ring->avail.idx++;
+}
+
+/* In this machine a queue's offset is its number. */
+void virtio_notify(const struct virtio *v, unsigned int q)
+{
+	mmio_write16(v->notify + (uint64_t)q * v->notify_stride, (uint16_t)q);
 }
 
 void virtio_kick(const struct virtio *v)
@@ -122,10 +147,7 @@ void virtio_kick(const struct virtio *v)
 
 void virtio_submit(const struct virtio *v, uint16_t head)
 {
-	v->ring->avail.ring[v->ring->avail.idx % VIRTIO_QUEUE_SIZE] = head;
-	/* The device sees the entry before the index: x86 keeps the order of stores. */
-	__asm__ volatile("" : : : "memory");
-	v->ring->avail.idx++;
+	virtio_offer(v->ring, head);
 	virtio_kick(v);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A virtio driver for guest programs, which shows its insides so that they can be abused: the
- * registers of one device (virtio 1.3, 4.1.4) and one split queue (2.7) of 16 entries, without
- * interrupts.
+ * registers of one device (virtio 1.3, 4.1.4) and split queues (2.7) of 16 entries, without
+ * interrupts: queue 0 with a ring of its own, others with rings of the program.
  */
 #pragma once
 
@@ -61,6 +61,7 @@ struct virtio {
 	unsigned int slot; /* device number on bus 0 */
 	uint64_t common, notify, isr, config;
 	unsigned int config_cap; /* offset of the capability of access by configuration space */
+	uint32_t notify_stride;
 	volatile struct virtio_ring *ring;
 };
 
@@ -75,8 +76,14 @@ bool virtio_find(uint16_t id, struct virtio *v);
 void virtio_reset(const struct virtio *v);
 /* From reset to FEATURES_OK with these features besides VERSION_1; false if they were refused. */
 bool virtio_negotiate(const struct virtio *v, uint64_t features);
-/* Clears the ring and enables queue 0 with it; then DRIVER_OK. */
+/* Clears the ring and enables a queue with it. */
+void virtio_enable(const struct virtio *v, unsigned int q, struct virtio_ring *ring);
+void virtio_driver_ok(const struct virtio *v);
+/* Both, for queue 0. */
 void virtio_start(const struct virtio *v);
+/* Makes a chain of a queue's ring available, without a notification, and notifies. */
+void virtio_offer(volatile struct virtio_ring *ring, uint16_t head);
+void virtio_notify(const struct virtio *v, unsigned int q);
 /* Makes the chain at descriptor `head` available and notifies. */
 void virtio_submit(const struct virtio *v, uint16_t head);
 void virtio_kick(const struct virtio *v);

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 import vm
+from test_virtio_console import connect
 
 BUILD = os.environ.get("ALIOTH_BUILD", "build/dev")
 
@@ -50,6 +51,29 @@ def test_a_hostile_driver_of_packed_queues_harms_only_itself(requests, tmp_path)
     assert "PASS" in out, out + err
     assert status == 0
     assert disk.read_bytes() == b"\x5a" * 65536
+
+
+@pytest.mark.parametrize("requests", [300, pytest.param(10000, marks=pytest.mark.long)])
+def test_a_hostile_driver_of_the_balloon_harms_only_itself(requests):
+    status, out, err = vm.run("boot", "--kernel", program("hostile_balloon"), "-c", f"requests={requests}", "--balloon",
+                              "free_page_reporting=on", timeout=2 * vm.TIMEOUT + requests / 10)
+    assert "PASS" in out, out + err
+    assert status == 0
+
+
+@pytest.mark.parametrize("requests", [300, pytest.param(10000, marks=pytest.mark.long)])
+def test_a_hostile_driver_of_the_console_harms_only_itself(requests, tmp_path):
+    """One of its ports ends at a client that never reads, and the last one in a file: every line is there, and once."""
+    lines = tmp_path / "lines"
+    slow = tmp_path / "slow"
+    with vm.VM("boot", "--kernel", program("hostile_console"), "-c", f"requests={requests}", "--console", "stdio", "--console",
+               "null,device=virtio", "--console", f"socket,path={slow},name=slow", "--console", "null,name=other", "--console",
+               f"log,path={lines},name=last") as machine, connect(str(slow)):
+        machine.expect("storm: done", timeout=2 * vm.TIMEOUT + requests / 10)
+        following = int(machine.expect(r"next: line (\d+)", timeout=vm.TIMEOUT).group(1))
+        machine.expect("PASS")
+        assert machine.wait() == 0
+    assert lines.read_text().splitlines() == [f"line {i:06}" for i in range(following)]
 
 
 def test_emergency_writes_of_the_virtio_console(tmp_path):
