@@ -177,14 +177,27 @@ static struct err *vm_config_check_mac(const char *text)
 	return NULL;
 }
 
+static struct err *vm_config_check_pairs(const struct net_config *net)
+{
+	unsigned int pairs = MAX(net->queue_pairs, 1u);
+
+	if (net->fd && pairs > 1)
+		return err_new(0, "--net: fd is one pair of queues, not %u", pairs);
+	if (net->iothreads > pairs)
+		return err_new(0, "--net: iothreads=%u is more than queue_pairs=%u", net->iothreads,
+			pairs);
+	if (net->iothreads > 1 && net->vhost == NET_VHOST_ON)
+		return err_new(
+			0, "--net: iothreads=%u has nothing to do with vhost=on", net->iothreads);
+	return NULL;
+}
+
 static struct err *vm_config_check_tap(const struct net_config *net)
 {
 	bool is_tun = !net->tap || !strcmp(net->tap, "/dev/net/tun");
 
 	if (net->fd && (net->if_name || net->tap))
 		return err_new(0, "--net: fd excludes if and tap");
-	if (net->fd && net->queue_pairs > 1)
-		return err_new(0, "--net: fd is one pair of queues, not %u", net->queue_pairs);
 	if (net->fd > INT32_MAX)
 		return err_new(0, "--net: fd=%u is not a descriptor", net->fd);
 	if (!net->fd && is_tun && (!net->if_name || !*net->if_name))
@@ -192,7 +205,7 @@ static struct err *vm_config_check_tap(const struct net_config *net)
 	if (net->if_name && strlen(net->if_name) > VM_CONFIG_IF_MAX)
 		return err_new(
 			0, "--net: if=%s is longer than %u bytes", net->if_name, VM_CONFIG_IF_MAX);
-	return NULL;
+	return vm_config_check_pairs(net);
 }
 
 static struct err *vm_config_check_passt(const struct net_config *net)

@@ -107,6 +107,7 @@ struct net_config {
 	char *mac;            /* NULL: generated */
 	uint16_t mtu;         /* 0: none */
 	uint16_t queue_pairs; /* 0: 1 */
+	uint16_t iothreads;   /* 0: 1 */
 	uint32_t fd;          /* 0: none */
 	enum device_api api;
 	bool packed;

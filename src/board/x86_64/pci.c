@@ -159,7 +159,8 @@ static struct err *board_add_net(struct board *board, unsigned int index)
 		[NET_VHOST_AUTO] = VIRTIO_NET_VHOST_AUTO,
 	};
 	const struct net_config *config = &board->config->net[index];
-	struct virtio_net_options options = {.mtu = config->mtu, .vhost = vhosts[config->vhost]};
+	struct virtio_net_options options = {
+		.mtu = config->mtu, .vhost = vhosts[config->vhost], .threads = config->iothreads};
 	struct virtio_dev *dev;
 	char name[32];
 	struct err *err = board_open_net(config, &options.backend);

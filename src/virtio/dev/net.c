@@ -94,10 +94,13 @@ void net_pair_poll(struct net_pair *pair, bool polled)
 		net_kernel_stop(pair);
 		return;
 	}
-	if (net->paused)
+	if (pair->thread->paused)
 		return;
-	if (!net->link.lost && !pair->tap.loop && loop_add(net->dev.loop, &pair->tap))
-		net_link_lost(net, "cannot be polled");
+	if (net->link.lost)
+		loop_remove(&pair->tap);
+	else if (!pair->tap.loop &&
+		 loop_add(virtio_dev_loop(&net->dev, pair->thread->index), &pair->tap))
+		net_link_lost(pair, "cannot be polled");
 	if (net->in_kernel)
 		net_kernel_start(pair);
 }
@@ -112,7 +115,69 @@ static void net_tap_ready(struct loop_fd *source, uint32_t events)
 		net_rx_run(pair);
 	else if (events & EPOLLHUP ||
 		 (events & EPOLLERR && !net_backend_take_error(pair->net->backend, pair->index)))
-		net_link_lost(pair->net, "its other end is closed");
+		net_link_lost(pair, "its other end is closed");
+}
+
+/* ---- Threads ---- */
+
+/* The control queue is the one after the pairs that the driver knows (5.1.2). */
+static unsigned int net_ctrl_queue(const struct virtio_net *net)
+{
+	return net->dev.negotiated & NET_F_MQ ? 2 * net->n_pairs : 2;
+}
+
+static unsigned int net_queue_thread(const struct virtio_dev *dev, unsigned int q)
+{
+	const struct virtio_net *net = container_of_const(dev, struct virtio_net, dev);
+
+	return q == net_ctrl_queue(net) || q / 2 >= net->n_pairs ? 0 : q / 2 % net->n_threads;
+}
+
+static bool net_pair_is_active(const struct net_pair *pair)
+{
+	unsigned int rx = 2 * pair->index;
+
+	return pair->index < pair->net->active_pairs && !pair->net->dev.queues[rx].broken;
+}
+
+/* To nowhere, and not when there is room. */
+static void net_pair_unlink(struct net_pair *pair)
+{
+	struct virtio_transport *transport = pair->net->dev.transport;
+
+	pair->tx_unsent = false;
+	if (pair->tx_waits)
+		transport->again(transport, 2 * pair->index + 1);
+}
+
+static void net_thread_look(struct net_thread *t)
+{
+	struct virtio_net *net = t->net;
+
+	for (unsigned int i = t->index; i < net->n_pairs; i += net->n_threads) {
+		net_pair_poll(&net->pairs[i], net_pair_is_active(&net->pairs[i]));
+		if (net->link.lost)
+			net_pair_unlink(&net->pairs[i]);
+	}
+	if (!t->index)
+		net_link_settle(net);
+}
+
+static void net_on_msg(struct loop_msg *msg)
+{
+	net_thread_look(container_of(msg, struct net_thread, msg));
+}
+
+void net_tell_threads(struct virtio_net *net, const struct net_thread *here)
+{
+	for (unsigned int i = 0; i < net->n_threads; i++) {
+		struct net_thread *t = &net->threads[i];
+
+		if (t == here)
+			net_thread_look(t);
+		else
+			loop_post(virtio_dev_loop(&net->dev, i), &t->msg);
+	}
 }
 
 int net_set_pairs(struct virtio_net *net, unsigned int n)
@@ -120,8 +185,13 @@ int net_set_pairs(struct virtio_net *net, unsigned int n)
 	int ret = net_backend_set_queues(net->backend, n);
 
 	net->active_pairs = MIN(n, net->backend->n_attached);
-	for (unsigned int i = 0; i < net->n_pairs; i++)
-		net_pair_poll(&net->pairs[i], i < net->active_pairs);
+	/* 5.1.6.5.5.2: nothing comes to the others when the driver has its answer. Whoever is at
+	 * its turn now may not have seen it. */
+	for (unsigned int i = 1; i < net->n_threads; i++) {
+		pthread_mutex_lock(&net->threads[i].turn);
+		pthread_mutex_unlock(&net->threads[i].turn);
+	}
+	net_tell_threads(net, &net->threads[0]);
 	return ret;
 }
 
@@ -129,9 +199,10 @@ int net_set_pairs(struct virtio_net *net, unsigned int n)
 
 void net_drop(struct virtio_net *net, const char *way, const char *why)
 {
-	net->dropped++;
+	uint64_t before = atomic_fetch_add_explicit(&net->dropped, 1, memory_order_relaxed);
+
 	log_guest(&net->dev.limit, "%s: a packet was dropped (%s: %s); %llu so far", net->name, way,
-		why, (unsigned long long)net->dropped);
+		why, (unsigned long long)before + 1);
 }
 
 void net_queue_broke(struct virtio_net *net, unsigned int q)
@@ -142,12 +213,6 @@ void net_queue_broke(struct virtio_net *net, unsigned int q)
 }
 
 /* ---- The device ---- */
-
-/* The control queue is the one after the pairs that the driver knows (5.1.2). */
-static unsigned int net_ctrl_queue(const struct virtio_net *net)
-{
-	return net->dev.negotiated & NET_F_MQ ? 2 * net->n_pairs : 2;
-}
 
 static void net_notify(struct virtio_dev *dev, unsigned int q)
 {
@@ -184,7 +249,10 @@ static void net_activate(struct virtio_dev *dev)
 {
 	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
 
-	net->paused = false;
+	for (unsigned int i = 0; i < net->n_threads; i++) {
+		net->threads[i].paused = false;
+		net->threads[i].msg = (struct loop_msg){.run = net_on_msg};
+	}
 	net_link_seek(net);
 	for (unsigned int i = 0; i < net->n_pairs; i++) {
 		net_rx_reset(&net->pairs[i]);
@@ -219,14 +287,14 @@ static void net_deactivate(struct virtio_dev *dev)
 static void net_pause(struct virtio_dev *dev, unsigned int thread, bool paused)
 {
 	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
-	bool resumed = net->paused && !paused;
+	struct net_thread *t = &net->threads[thread];
+	bool resumed = t->paused && !paused;
 
-	net->paused = paused;
-	for (unsigned int i = 0; i < net->active_pairs; i++) {
-		unsigned int rx = 2 * i;
-
-		net_pair_poll(&net->pairs[i], !paused && !dev->queues[rx].broken);
-	}
+	t->paused = paused;
+	for (unsigned int i = thread; i < net->active_pairs; i += net->n_threads)
+		net_pair_poll(&net->pairs[i], !paused && net_pair_is_active(&net->pairs[i]));
+	if (thread)
+		return;
 	if (paused)
 		loop_timer_cancel(&net->link.timer);
 	else
@@ -247,22 +315,55 @@ static void net_config_read(struct virtio_dev *dev, unsigned int off, void *data
 	memcpy(data, config + off, size);
 }
 
+static void net_deinit(struct virtio_net *net)
+{
+	for (unsigned int i = 0; i < net->n_threads; i++)
+		pthread_mutex_destroy(&net->threads[i].turn);
+	free(net->threads);
+	free(net);
+}
+
 static void net_free(struct virtio_dev *dev)
 {
 	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
 
 	net_kernel_close(net);
 	net_backend_free(net->backend);
-	free(net);
+	net_deinit(net);
 }
 
-static const struct virtio_dev_ops net_ops = {.notify = net_notify,
+static const struct virtio_dev_ops net_ops = {.thread = net_queue_thread,
+	.notify = net_notify,
 	.activate = net_activate,
 	.deactivate = net_deactivate,
 	.queue_reset = net_queue_reset,
 	.pause = net_pause,
 	.config_read = net_config_read,
 	.free = net_free};
+
+/* false: no memory. */
+static bool net_init_threads(struct virtio_net *net, unsigned int n)
+{
+	/* vhost-net has threads of its own. */
+	if (n > 1 && net->in_kernel)
+		log_warn(
+			"%s: vhost-net moves the packets: iothreads=%u is of no use", net->name, n);
+	if (!n || net->in_kernel)
+		n = 1;
+	net->threads = new0_array(struct net_thread, n);
+	if (!net->threads)
+		return false;
+	for (; net->n_threads < n; net->n_threads++) {
+		struct net_thread *t = &net->threads[net->n_threads];
+
+		t->net = net;
+		t->index = net->n_threads;
+		pthread_mutex_init(&t->turn, NULL);
+	}
+	for (unsigned int i = 0; i < net->n_pairs; i++)
+		net->pairs[i].thread = &net->threads[i % n];
+	return true;
+}
 
 static void net_init_pairs(struct virtio_net *net)
 {
@@ -299,6 +400,21 @@ static void net_limit_features(struct virtio_net *net)
 	net->dev.excluded = ~net_kernel_features(net);
 }
 
+static struct err *net_init(struct virtio_net *net, const struct virtio_net_options *options)
+{
+	struct err *err = net_init_vhost(net, options->vhost);
+
+	if (err)
+		return err;
+	if (!net_init_threads(net, options->threads)) {
+		net_kernel_close(net);
+		return err_new(ENOMEM, "Cannot create a network device");
+	}
+	net->dev.n_threads = net->n_threads;
+	net_limit_features(net);
+	return NULL;
+}
+
 struct err *virtio_net_create(const struct virtio_net_options *options, struct virtio_dev **ret_dev)
 {
 	unsigned int n = options->backend->n_queues;
@@ -325,12 +441,11 @@ struct err *virtio_net_create(const struct virtio_net_options *options, struct v
 		.queue_size = VIRTQ_SIZE_MAX,
 		.config_size = NET_CONFIG_SIZE,
 	};
-	err = net_init_vhost(net, options->vhost);
+	err = net_init(net, options);
 	if (err) {
-		free(net);
+		net_deinit(net);
 		return err;
 	}
-	net_limit_features(net);
 	*ret_dev = &net->dev;
 	return NULL;
 }

@@ -19,6 +19,7 @@ struct virtio_net_options {
 	uint8_t mac[NET_ADDRESS];    /* unicast */
 	uint16_t mtu;                /* advice for the driver; 0: none */
 	enum virtio_net_vhost vhost;
+	unsigned int threads; /* that share the pairs, at most as many; 0: one. vhost: one */
 };
 
 /* As many pairs of queues as the back end has. The transport takes the device over. [main] */

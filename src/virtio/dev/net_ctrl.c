@@ -217,5 +217,5 @@ static uint32_t ctrl_serve(struct virtio_dev *dev, struct virtq_chain *chain)
 
 void net_ctrl_run(struct virtio_net *net, unsigned int q)
 {
-	virtio_dev_serve(&net->dev, q, &net->chain, ctrl_serve);
+	virtio_dev_serve(&net->dev, q, &net->threads[0].chain, ctrl_serve);
 }

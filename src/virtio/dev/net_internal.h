@@ -2,7 +2,10 @@
 /*
  * The network device's state, shared by its files.
  *
- * Theory of operation. One thread serves all queues. Packets go straight between the tap and the
+ * Theory of operation. A thread serves all queues; with several, pairs of queues are shared out
+ * over them (pair i has thread i mod n), and a packet stays in its pair's. The first thread has the
+ * control queue and the link as well: what it changes is in atomic fields, and the others are sent
+ * a message to look at them (net_tell_threads()). Packets go straight between the tap and the
  * pieces of guest memory: one readv or writev each.
  *
  * Receiving. The device takes buffers out of the ring ahead of packets, as many as `window` bytes
@@ -26,6 +29,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/endian.h"
@@ -89,8 +93,19 @@ struct net_vhost_call {
 	unsigned int queue;
 };
 
+/* What one of the device's threads has. */
+struct net_thread {
+	struct virtio_net *net;
+	unsigned int index;
+	struct loop_msg msg;
+	bool paused;
+	pthread_mutex_t turn;     /* held while it receives; lock order 46 */
+	struct virtq_chain chain; /* of the receive queues' and the control queue's turn */
+};
+
 struct net_pair {
 	struct virtio_net *net;
+	struct net_thread *thread;
 	unsigned int index;
 	struct loop_fd tap;
 
@@ -130,7 +145,7 @@ struct net_filter {
 };
 
 struct net_link {
-	bool lost;
+	_Atomic bool lost; /* set by any thread; what follows is the first one's */
 	uint64_t up_ns;    /* since then, if it is not lost */
 	uint64_t delay_ns; /* before the next try */
 	struct loop_timer timer;
@@ -145,12 +160,12 @@ struct virtio_net {
 	_Atomic uint64_t mac; /* the first byte lowest */
 	_Atomic uint16_t status;
 	struct net_link link;
-	bool paused;
 	bool in_kernel; /* vhost-net moves the packets */
-	unsigned int active_pairs;
-	uint64_t dropped; /* packets */
+	_Atomic unsigned int active_pairs;
+	_Atomic uint64_t dropped; /* packets */
 	struct net_filter filter;
-	struct virtq_chain chain; /* of the receive queues' and the control queue's turn */
+	unsigned int n_threads;
+	struct net_thread *threads;
 	unsigned int n_pairs;
 	struct net_pair pairs[];
 };
@@ -175,18 +190,24 @@ static inline void net_set_mac(struct virtio_net *net, const uint8_t mac[NET_ADD
 /* net.c [loop] */
 void net_drop(struct virtio_net *net, const char *way, const char *why);
 void net_queue_broke(struct virtio_net *net, unsigned int q);
-/* The pair's packets move from now on, if there is a link, or not any more. */
+/* The pair's packets move from now on, if there is a link, or not any more. [loop] of the pair;
+ * [vcpu] while no thread runs, as all that follows */
 void net_pair_poll(struct net_pair *pair, bool polled);
 /* Waits for what the pair needs of its tap, if it is polled at all now. */
 void net_pair_watch(struct net_pair *pair);
-/* The first n pairs are polled and attached from now on; 0 or -errno. */
+/* Active pairs or the link are others now: each thread looks after its pairs, this one at once. */
+void net_tell_threads(struct virtio_net *net, const struct net_thread *here);
+/* The first n pairs are polled and attached from now on, and no other receives any more; 0 or
+ * -errno. [loop] of the first thread */
 int must_check net_set_pairs(struct virtio_net *net, unsigned int n);
 int must_check net_set_offloads(struct virtio_net *net, uint64_t features);
 
-/* net_link.c [loop] */
+/* net_link.c [loop] of the first thread, but for net_link_lost() */
 void net_link_init(struct virtio_net *net);
-/* The back end's other side is gone; tries to have it again, if that can be. */
-void net_link_lost(struct virtio_net *net, const char *why);
+/* The back end's other side is gone, as this pair finds. [loop] of the pair */
+void net_link_lost(struct net_pair *pair, const char *why);
+/* If it is gone and the driver does not know: tells, and tries to have it again, if that can be. */
+void net_link_settle(struct virtio_net *net);
 /* Goes on trying, if it is lost. */
 void net_link_seek(struct virtio_net *net);
 /* Asks the guest to tell the network where it is (5.1.6.5.4). */

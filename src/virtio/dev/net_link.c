@@ -41,11 +41,7 @@ static void link_found(struct virtio_net *net)
 {
 	log_info("%s: \"%s\" is there again; the link is up", net->name, net->backend->name);
 	link_up(net);
-	for (unsigned int i = 0; i < net->active_pairs; i++) {
-		unsigned int rx = 2 * i;
-
-		net_pair_poll(&net->pairs[i], !net->dev.queues[rx].broken);
-	}
+	net_tell_threads(net, &net->threads[0]);
 	link_change(net, NET_S_LINK_UP, 0);
 	/* The new one does not know the guest. */
 	net_link_announce(net);
@@ -76,24 +72,25 @@ void net_link_seek(struct virtio_net *net)
 		loop_timer_set(net->dev.loop, &net->link.timer, net->link.delay_ns);
 }
 
-void net_link_lost(struct virtio_net *net, const char *why)
+void net_link_lost(struct net_pair *pair, const char *why)
+{
+	struct virtio_net *net = pair->net;
+
+	if (atomic_exchange(&net->link.lost, true))
+		return;
+	log_warn("%s: the interface \"%s\" is gone (%s); the link is down", net->name,
+		net->backend->name, why);
+	net_tell_threads(net, pair->thread);
+}
+
+void net_link_settle(struct virtio_net *net)
 {
 	bool was_stable = loop_now_ns() - net->link.up_ns >= LINK_STABLE_NS;
 
-	if (net->link.lost)
+	if (!net->link.lost || !(atomic_load(&net->status) & NET_S_LINK_UP))
 		return;
-	net->link.lost = true;
 	net->link.delay_ns =
 		was_stable ? LINK_DELAY_MIN_NS : MIN(2 * net->link.delay_ns, LINK_DELAY_MAX_NS);
-	log_warn("%s: the interface \"%s\" is gone (%s); the link is down", net->name,
-		net->backend->name, why);
-	for (unsigned int i = 0; i < net->n_pairs; i++) {
-		loop_remove(&net->pairs[i].tap);
-		net->pairs[i].tx_unsent = false;
-		/* What waits for room in the tap need not wait any more. */
-		if (net->pairs[i].tx_waits)
-			net->dev.transport->again(net->dev.transport, 2 * i + 1);
-	}
 	link_change(net, 0, NET_S_LINK_UP);
 	net_link_seek(net);
 }

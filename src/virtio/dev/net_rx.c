@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/endian.h"
+#include "base/thread.h"
 
 /* A window for packets that are not segmented; one for any. */
 #define RX_WINDOW_SMALL 4096u
@@ -96,7 +97,7 @@ static void rx_add_buffer(struct net_pair *pair, const struct virtq_chain *chain
 /* Takes buffers until they have `want` bytes. 0: as good as it gets now; -EINVAL: broken. */
 static int rx_fill(struct net_pair *pair, uint64_t want)
 {
-	struct virtq_chain *chain = &pair->net->chain;
+	struct virtq_chain *chain = &pair->thread->chain;
 	unsigned int left = VIRTQ_SIZE_MAX;
 
 	while (pair->capacity < want && left-- && rx_has_room(pair)) {
@@ -228,7 +229,7 @@ static int rx_step(struct net_pair *pair)
 		return ret;
 	/* An interface that is gone says so for ever; another error may be a packet's. */
 	if (ret == -ENODEV || ++pair->errors == RX_ERRORS_MAX) {
-		net_link_lost(pair->net, err_strerror(-ret));
+		net_link_lost(pair, err_strerror(-ret));
 		return -EAGAIN;
 	}
 	net_drop(pair->net, "receive", err_strerror(-ret));
@@ -267,8 +268,14 @@ void net_rx_run(struct net_pair *pair)
 
 	if (rx_queue(pair)->broken)
 		return;
+	auto_lock(&pair->thread->turn);
 	pair->starved = false;
 	pair->rx_unfinished = false;
+	/* The driver took the pair away: the rest is the message's that comes. */
+	if (pair->index >= pair->net->active_pairs) {
+		net_pair_watch(pair);
+		return;
+	}
 	virtq_disable_notify(rx_queue(pair));
 	do
 		ret = rx_turn(pair, &left);

@@ -98,7 +98,7 @@ static bool tx_send(struct net_pair *pair)
 	if (ret == -EAGAIN)
 		return false;
 	if (ret == -ENODEV)
-		net_link_lost(net, err_strerror(-ret));
+		net_link_lost(pair, err_strerror(-ret));
 	if (ret)
 		net_drop(net, "send", err_strerror(-ret));
 	return true;
@@ -135,7 +135,7 @@ static void tx_flush(struct net_pair *pair)
 	int ret = net->link.lost ? 0 : net_backend_flush(net->backend, pair->index);
 
 	if (ret == -ENODEV)
-		net_link_lost(net, err_strerror(-ret));
+		net_link_lost(pair, err_strerror(-ret));
 	pair->tx_unsent = ret == -EAGAIN;
 	net_pair_watch(pair);
 }

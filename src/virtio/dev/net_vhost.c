@@ -153,7 +153,8 @@ void net_kernel_notified(struct net_pair *pair, unsigned int i)
 {
 	struct virtio_transport *transport = pair->net->dev.transport;
 
-	if (pair->net->paused || pair->index >= pair->net->active_pairs || pair->vhost.running[i])
+	if (pair->thread->paused || pair->index >= pair->net->active_pairs ||
+		pair->vhost.running[i])
 		return;
 	net_kernel_start(pair);
 	/* The notification was ours; the kernel wants one as well. */

@@ -212,6 +212,7 @@ static void test_everything(void **state)
 	assert_string_equal(f->config.net[0].mac, "52:54:00:12:34:56");
 	assert_int_equal(f->config.net[0].mtu, 1500);
 	assert_int_equal(f->config.net[0].queue_pairs, 4);
+	assert_int_equal(f->config.net[0].iothreads, 1);
 	assert_int_equal(f->config.net[0].api, DEVICE_API_IO_URING);
 	assert_string_equal(f->config.net[1].tap, "/dev/tap7");
 	assert_null(f->config.net[1].mac);
@@ -434,6 +435,11 @@ static void test_network_rules(void **state)
 	refuses("net", "fd=5,qp=2", "one pair of queues");
 	refuses("net", "fd=0x80000000", "is not a descriptor");
 	rejects("net", "if=t,qp=17", "17 is out of range");
+	rejects("net", "if=t,qp=16,iothreads=17", "17 is out of range");
+	rejects("net", "if=t,iothreads=0", "0 is out of range");
+	rejects("net", "passt,iothreads=2", "Unknown key");
+	refuses("net", "if=t,iothreads=2", "iothreads=2 is more than queue_pairs=1");
+	refuses("net", "if=t,qp=2,iothreads=2,vhost=on", "nothing to do with vhost=on");
 	rejects("net", "if=t,mtu=65536", "65536 is out of range");
 	rejects("net", "if=t,api=epoll", "epoll");
 	rejects("net", "if=t,vhost=yes", "yes");

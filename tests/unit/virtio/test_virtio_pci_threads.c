@@ -5,6 +5,8 @@
  */
 #include "pci_device.h"
 
+#include <errno.h>
+
 #include "base/thread.h"
 
 /* Queue 0's thread does not come to an end with its first request; queue 1's works. */
@@ -172,6 +174,39 @@ static void test_pauses_and_resets_under_load(void **state)
 	}
 }
 
+static _Atomic int starts_left = -1; /* of threads, before one fails; -1: none does */
+
+struct err *__real_thread_start(struct thread *thread);
+
+struct err *__wrap_thread_start(struct thread *thread)
+{
+	if (atomic_load(&starts_left) > 0)
+		atomic_fetch_sub(&starts_left, 1);
+	else if (!atomic_load(&starts_left))
+		return err_new(EAGAIN, "No more threads");
+	return __real_thread_start(thread);
+}
+
+static void test_threads_that_cannot_all_be_started_end(void **state)
+{
+	for (unsigned int i = 1; i <= 20; i++) {
+		(void)negotiate(VIRTIO_F_VERSION_1);
+		set_up_queue(0);
+		set_up_queue(1);
+		add(0, 1);
+		atomic_store(&starts_left, (int)(i % 2));
+		set(STATUS, S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
+		atomic_store(&starts_left, -1);
+		assert_true(get(STATUS) & S_NEEDS_RESET);
+		assert_int_equal(m.toy->deactivations, 2 * i - 1);
+		start();
+		serve(0, 2);
+		serve(1, 2);
+		set(STATUS, 0);
+		eventually(get(STATUS) == 0);
+	}
+}
+
 static void test_both_threads_find_their_queues_broken(void **state)
 {
 	const struct piece outside = {GUEST_RAM, 4, RING_WRITE};
@@ -229,6 +264,7 @@ int main(void)
 		TWO(test_a_pause_waits_for_each_thread),
 		TWO(test_a_queue_is_reset_while_the_other_runs),
 		TWO(test_pauses_and_resets_under_load),
+		TWO(test_threads_that_cannot_all_be_started_end),
 		TWO(test_both_threads_find_their_queues_broken),
 		TWO(test_the_configuration_changes_in_both_threads),
 		TWO(test_a_device_with_busy_threads_can_be_freed),
