@@ -18,7 +18,7 @@ def guest(base, spec, command):
 
 
 @pytest.mark.parametrize("options", ["api=io_uring", "api=mio", "api=io_uring,direct=on,queues=2,queue_size=64",
-                                     "api=mio,cache=none", "cache=writethrough", "iops=2000,bw=64M,id=root"])
+                                     "api=mio,cache=none,queues=2,iothreads=2", "cache=writethrough", "iops=2000,bw=64M,id=root"])
 def test_ext4_root_with(base, disk, options):
     with VM("boot", *modules(base), "--cpu", "count=2", "--blk", f"path={disk},{options}", "--cmdline",
             QUIET + "alioth.root=/dev/vda") as vm:
@@ -142,7 +142,8 @@ def test_a_file_that_somebody_resized(base, tmp_path, options):
 
 def test_bad_options_are_one_error(base, disk):
     for spec, text in (("api=aio", "'aio'"), ("queue_size=3", "out of range"), ("queue_size=48", "not a power of two"),
-                       ("format=vmdk", "vmdk"), ("cache=unsafe", "unsafe"), ("iops=-1", "-1"), ("queues=64", "out of range")):
+                       ("format=vmdk", "vmdk"), ("cache=unsafe", "unsafe"), ("iops=-1", "-1"), ("queues=64", "out of range"),
+                       ("iothreads=2", "more than queues=1"), ("queues=2,iothreads=2,format=qcow2", "one thread")):
         status, _, err = run("boot", *base, "--blk", f"path={disk},{spec}")
         assert status == 2 and text in err, (spec, status, err)
 

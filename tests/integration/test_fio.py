@@ -17,9 +17,10 @@ def test_no_mismatch(tmp_path, packed, seconds):
     qemu_img("create", "-q", "-f", "raw", raw, SIZE)
     qemu_img("create", "-q", "-f", "qcow2", "-o", "cluster_size=16k", qcow2, SIZE)
     with VM("boot", "--kernel", data("debian12-cloud.bzImage"), "--initramfs", data("initramfs-fio"), "--memory", "size=768M",
-            "--cpu", "count=2", "--blk", f"path={raw},packed={packed},queues=2,api=io_uring",
+            "--cpu", "count=2", "--blk", f"path={raw},packed={packed},queues=4,iothreads=2,api=io_uring",
             "--blk", f"path={qcow2},format=qcow2,packed={packed}",
             "--cmdline", QUIET + f"alioth.run=fio_rounds.sh+{seconds}") as vm:
+        vm.expect_thread("virtio-blk-0.1")
         rounds, cut = (int(n or 0) for n in vm.expect(r"fio rounds: (\d+) done, (\d+)|FAILED", timeout=seconds + 300).groups())
         assert rounds > 0 and cut > 0, vm.text()[-4000:]
         assert vm.wait() == 0

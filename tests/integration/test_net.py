@@ -238,11 +238,17 @@ def test_pairs_and_ring_sizes_that_change(base, vhost):
         return (f"ethtool -L eth0 combined {pairs}&&ethtool -G eth0 rx {size} tx {size}&&echo changed to {pairs} {size};"
                 f"ping -c 4 -W 5 {HOST};")
 
+    again = ("D=/sys/bus/virtio/drivers/virtio_net;V=$(ls $D|grep virtio);echo $V>$D/unbind;echo $V>$D/bind;"
+             f"ifconfig eth0 {GUEST} up;ethtool -L eth0 combined 2;")
     script = FLOOD + "cat /sys/class/net/eth0/device/features;" + "".join(
-        change(*c) for c in ((2, 64), (1, 256), (2, 128), (1, 64), (2, 256))) + "ethtool -g eth0;" + ENOUGH + ECHO
-    with tap("multi_queue") as name, guest(base, f"if={name},queue_pairs=2{vhost}", script, cpus=2, initramfs="initramfs-programs") as vm:
+        change(*c) for c in ((2, 64), (1, 256), (2, 128), (1, 64), (2, 256))) + "ethtool -g eth0;" + ENOUGH + again + ECHO
+    threads = 1 if "on" in vhost else 2
+    net = f"queue_pairs=2,iothreads={threads}{vhost}"
+    with tap("multi_queue") as name, guest(base, f"if={name},{net}", script, cpus=2, initramfs="initramfs-programs") as vm:
         bits = vm.expect(r"([01]{64})\r?\n").group(1)
         assert bits[40:41] == b"1", bits  # RING_RESET
+        if threads == 2:
+            vm.expect_thread("virtio-net-0.1")
         with traffic():
             for change_to in ("2 64", "1 256", "2 128", "1 64", "2 256"):
                 vm.expect("changed to " + change_to)
@@ -354,6 +360,8 @@ def test_bad_interfaces_are_one_clear_error(base, tmp_path):
     refused("mtu=1500", "give an interface", status=2)
     refused("if=altest0,fd=5", "fd excludes if", status=2)
     refused("if=altest0,queue_pairs=17", "17 is out of range", status=2)
+    refused("if=altest0,iothreads=2", "iothreads=2 is more than queue_pairs=1", status=2)
+    refused("if=altest0,queue_pairs=2,iothreads=2,vhost=on", "nothing to do with vhost=on", status=2)
     refused("fd=77", "Cannot use the descriptor fd=77")
     refused(f"tap={tmp_path}/none", "Cannot open", "No such file")
     with tap() as name:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives the real `alioth` binary and reads the real console. Runs wherever KVM works: on the machine itself or
 inside the lab (tools/test-integration decides)."""
+import contextlib
 import os
 import re
 import select
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 ALIOTH = os.environ.get("ALIOTH", "build/dev/src/cli/alioth")
 # An emulated host is slow: every wait is a bound against hanging, not a measure of speed.
@@ -82,6 +84,20 @@ class VM:
             if time.monotonic() > deadline:
                 raise AssertionError(f"alioth did not end\n{self.text()[-4000:]}\n{self.error_text()[-2000:]}")
         return self.process.wait(max(1, deadline - time.monotonic()))
+
+    def _has_thread(self, name):
+        for path in Path(f"/proc/{self.process.pid}/task").glob("*/comm"):
+            with contextlib.suppress(OSError):  # it may end meanwhile
+                if path.read_text(encoding="utf-8").strip() == name:
+                    return True
+        return False
+
+    def expect_thread(self, name, timeout=TIMEOUT):
+        """Waits until the monitor has a thread of this name."""
+        deadline = time.monotonic() + timeout
+        while not self._has_thread(name):
+            alive = self._pump(time.monotonic() + 0.1)
+            assert alive and time.monotonic() < deadline, f"no thread {name}"
 
     def text(self):
         return self.output.decode(errors="replace").replace("\r\n", "\n")
