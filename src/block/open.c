@@ -4,8 +4,6 @@
  */
 #include "block/open.h"
 
-#include <string.h>
-
 #include "block/image.h"
 
 static struct err *open_image(const struct block_raw_options *options, enum block_format format,
@@ -99,7 +97,7 @@ struct err *block_open(
 	for (unsigned int i = 0; err && i < n; i++)
 		block_free(devs[i]);
 	block_image_put(image);
-	if (!err)
-		memcpy(ret_devs, devs, n * sizeof(devs[0]));
+	for (unsigned int i = 0; !err && i < n; i++)
+		ret_devs[i] = devs[i];
 	return err;
 }
