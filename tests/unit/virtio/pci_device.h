@@ -96,10 +96,23 @@ static struct machine m;
 
 /* ---- The device ---- */
 
+static inline uint32_t toy_hold(struct virtio_toy *toy, struct virtq_chain *chain)
+{
+	size_t q = (size_t)(chain - toy->chains);
+	unsigned int n = atomic_load(&toy->n_held[q]);
+
+	assert_true(n < TOY_QUEUE_SIZE);
+	toy->held[q][n] = chain->head;
+	atomic_store(&toy->n_held[q], n + 1);
+	return VIRTIO_KEPT;
+}
+
 static inline uint32_t toy_serve(struct virtio_dev *dev, struct virtq_chain *chain)
 {
 	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
 
+	if (atomic_load(&toy->holds))
+		return toy_hold(toy, chain);
 	if (atomic_load(&toy->changes))
 		dev->transport->config_changed(dev->transport);
 	atomic_fetch_add(&toy->served, 1);
@@ -109,17 +122,6 @@ static inline uint32_t toy_serve(struct virtio_dev *dev, struct virtq_chain *cha
 		sem_wait(&toy->gate);
 	}
 	return 4;
-}
-
-static inline void toy_hold(struct virtio_toy *toy, unsigned int q)
-{
-	while (virtq_pop(&toy->dev.queues[q], &toy->chains[q]) > 0) {
-		unsigned int n = atomic_load(&toy->n_held[q]);
-
-		assert_true(n < TOY_QUEUE_SIZE);
-		toy->held[q][n] = toy->chains[q].head;
-		atomic_store(&toy->n_held[q], n + 1);
-	}
 }
 
 /* Completes what is held of a queue. [loop] */
@@ -153,12 +155,7 @@ static inline void toy_drain(struct virtio_dev *dev, unsigned int thread)
 
 static inline void toy_notify(struct virtio_dev *dev, unsigned int q)
 {
-	struct virtio_toy *toy = container_of(dev, struct virtio_toy, dev);
-
-	if (atomic_load(&toy->holds))
-		toy_hold(toy, q);
-	else
-		virtio_dev_serve(dev, q, &toy->chains[q], toy_serve);
+	virtio_dev_serve(dev, q, &container_of(dev, struct virtio_toy, dev)->chains[q], toy_serve);
 }
 
 static inline void toy_queue_reset(struct virtio_dev *dev, unsigned int q)
