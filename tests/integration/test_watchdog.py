@@ -11,7 +11,7 @@ HANG = "watchdog -T 2 -t 60 /dev/watchdog; sleep 60"
 
 
 def guest(options, script):
-    return ["boot", "--kernel", data("debian13-cloud.bzImage"), "--initramfs", data("initramfs-watchdog"), "--memory", "size=256M",
+    return ["boot", "--kernel", data("debian13-cloud.bzImage"), "--initramfs", data("initramfs-devices"), "--memory", "size=256M",
             "--watchdog", *options, "--cmdline",
             QUIET + "alioth.run=" + f"cat /sys/class/watchdog/watchdog0/bootstatus; {script}".replace(" ", "+")]
 
