@@ -5,6 +5,7 @@
 #pragma once
 
 #include "block/image.h"
+#include "block/memory.h"
 
 struct block_raw {
 	struct block_image image;
@@ -13,6 +14,8 @@ struct block_raw {
 			 else -1 */
 	bool is_device;
 	bool uring_refused; /* by the host, once and for all; written when an engine starts */
+	struct block_memory memory;
+	bool memory_refused; /* likewise */
 };
 
 /* Drops the first `done` bytes of n pieces, in place; the index of the first that is left. */

@@ -54,6 +54,9 @@ struct block_raw_options {
 	bool readonly;
 	bool direct;   /* past the host's page cache */
 	bool any_size; /* it holds a format: not the sectors of a disk */
+	/* Ranges that requests will be in, to be registered with io_uring; copied. 0: none is. */
+	const struct iovec *memory;
+	unsigned int n_memory;
 };
 
 /*

@@ -29,6 +29,8 @@ static struct err *open_stack(const struct block_options *options, struct block_
 		.readonly = options->readonly,
 		.direct = options->direct,
 		.any_size = options->format != BLOCK_RAW,
+		.memory = options->memory,
+		.n_memory = options->n_memory,
 	};
 	const struct block_raw_options below = {
 		.path = options->backing,

@@ -20,6 +20,9 @@ struct block_options {
 	bool direct;
 	enum block_api api;
 	struct block_throttle_options limits;
+	/* Where requests will have their data, if it is to be registered with io_uring; copied. */
+	const struct iovec *memory;
+	unsigned int n_memory; /* 0: it is not */
 };
 
 #define BLOCK_SHARES_MAX 32u

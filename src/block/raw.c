@@ -248,6 +248,7 @@ static void raw_free(struct block_image *image)
 	(void)flock(raw->buffered >= 0 ? raw->buffered : raw->fd, LOCK_UN);
 	auto_close_cleanup(&raw->buffered);
 	auto_close_cleanup(&raw->fd);
+	block_memory_deinit(&raw->memory);
 	free(raw);
 }
 
@@ -324,6 +325,8 @@ static struct err *raw_open(struct block_raw *raw, const struct block_raw_option
 		err = raw_inspect(raw, options->path, options->any_size);
 	if (!err && options->direct)
 		err = raw_open_direct(raw, options);
+	if (!err && block_memory_init(&raw->memory, options->memory, options->n_memory))
+		err = err_new(ENOMEM, "Cannot open \"%s\"", options->path);
 	return err;
 }
 

@@ -46,6 +46,8 @@ struct block_uring {
 	struct io_uring ring;
 	bool up;     /* ring is there */
 	bool nowait; /* the file knows RWF_NOWAIT */
+	bool fixed;  /* memory is registered */
+	bool fixed_vectors;
 	struct loop *loop;
 	struct loop_fd source;
 	struct loop_timer retry;
@@ -103,6 +105,24 @@ static void uring_refused(struct block_uring *u, struct block_request *r)
 
 /* ---- Submission ---- */
 
+/* The same by way of registered memory, if all of the request is in one piece of that. */
+static void uring_prepare_fixed(
+	const struct block_uring *u, struct io_uring_sqe *sqe, const struct block_request *r)
+{
+	bool write = r->op == BLOCK_WRITE;
+	int piece = -1;
+
+	if (r->n == 1 || u->fixed_vectors)
+		piece = block_memory_find(&u->raw->memory, r->iov, r->n);
+	if (piece < 0)
+		return;
+	if (r->n == 1)
+		sqe->opcode = write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
+	else
+		sqe->opcode = write ? BLOCK_MEMORY_OP_WRITEV : BLOCK_MEMORY_OP_READV;
+	sqe->buf_index = (uint16_t)piece;
+}
+
 static void uring_prepare(
 	const struct block_uring *u, struct io_uring_sqe *sqe, struct block_request *r)
 {
@@ -124,6 +144,8 @@ static void uring_prepare(
 		else
 			io_uring_prep_readv(sqe, file, r->iov, n, r->off);
 	}
+	if (u->fixed)
+		uring_prepare_fixed(u, sqe, r);
 	sqe->rw_flags = uring_flags(u, r);
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, r);
@@ -302,6 +324,25 @@ static int uring_set_up(struct block_uring *u, struct loop *loop)
 	return ret;
 }
 
+/* An option that does not come true costs no more than its line. */
+static void uring_register_memory(struct block_uring *u)
+{
+	struct block_raw *raw = u->raw;
+	int ret;
+
+	u->fixed = false;
+	if (!raw->memory.n || raw->memory_refused)
+		return;
+	ret = block_memory_register(&raw->memory, &u->ring, &u->fixed_vectors);
+	u->fixed = !ret;
+	raw->memory_refused = ret;
+	if (ret)
+		log_warn(
+			"%s: the guest's memory cannot be registered with io_uring (%s%s); the disk works without",
+			u->name, err_strerror(-ret),
+			ret == -ENOMEM ? "; RLIMIT_MEMLOCK must allow for all of it" : "");
+}
+
 static void uring_start(struct block_dev *dev, struct loop *loop)
 {
 	struct block_uring *u = uring_of(dev);
@@ -320,6 +361,8 @@ static void uring_start(struct block_dev *dev, struct loop *loop)
 	if (ret)
 		log_warn("%s: io_uring is refused (%s); its requests are carried out one by one",
 			u->name, err_strerror(-ret));
+	else
+		uring_register_memory(u);
 }
 
 static void uring_submit(struct block_dev *dev, struct block_request *r)
@@ -377,6 +420,9 @@ static void uring_stop(struct block_dev *dev)
 		block_pool_stop(&u->pool);
 		loop_timer_cancel(&u->retry);
 		loop_remove(&u->source);
+		/* The ring goes later than it is closed; the pages are free at once. */
+		if (u->fixed)
+			(void)io_uring_unregister_buffers(&u->ring);
 		io_uring_queue_exit(&u->ring);
 	}
 	u->up = false;

@@ -254,6 +254,12 @@ static struct err *vm_config_check_blk(const struct vm_config *config, size_t in
 			blk->iothreads);
 	if (blk->backing && blk->format != BLK_FORMAT_QCOW2)
 		return err_new(0, "--blk: backing=%s needs format=qcow2", blk->backing);
+	if (blk->registered_memory &&
+		(blk->format != BLK_FORMAT_RAW || blk->api != BLK_API_IO_URING))
+		return err_new(0, "--blk: registered_memory=on needs api=io_uring and format=raw");
+	if (blk->registered_memory && config->balloon.given)
+		return err_new(0,
+			"--blk: registered_memory=on pins all of the guest's memory, and --balloon would give none back: give one of them");
 	if (!blk->id)
 		return NULL;
 	if (!vm_config_is_id(blk->id, VM_CONFIG_ID_MAX))

@@ -76,6 +76,7 @@ struct blk_config {
 	bool discard;
 	uint16_t queues;
 	uint16_t iothreads;
+	bool registered_memory;
 	uint16_t queue_size; /* a power of two */
 	uint64_t iops, bw;   /* a second, bw in bytes; 0: no limit */
 	char *id;            /* NULL: virtio-blk-N */

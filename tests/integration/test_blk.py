@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the options of --blk do for a real Linux guest."""
 import ctypes
+import hashlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -28,6 +30,33 @@ def test_ext4_root_with(base, disk, options):
     subprocess.run(["/sbin/e2fsck", "-fn", disk], check=True, stdout=subprocess.DEVNULL)
     listing = subprocess.run(["/sbin/debugfs", "-R", "cat /written", disk], check=True, capture_output=True)
     assert listing.stdout == b"written\n"
+
+
+def pinned(vm):
+    """KiB of the monitor's memory that the kernel has pinned."""
+    with open(f"/proc/{vm.process.pid}/status", encoding="ascii") as f:
+        return int(re.search(r"VmPin:\s+(\d+)", f.read()).group(1))
+
+
+@pytest.mark.parametrize("options", ["registered_memory=on", "registered_memory=on,direct=on,queues=2,iothreads=2"])
+def test_registered_memory(base, tmp_path, options):
+    """Also after a reboot, when the guest's memory is made of other pages; and with the kernel's files mapped into it."""
+    path = tmp_path / "disk.img"
+    content = os.urandom(8 << 20)
+    path.write_bytes(content)
+    digest = hashlib.sha1(content).hexdigest()
+    with VM(*guest(base, f"path={path},{options}",
+                   "sha1sum /dev/vda; dd if=/dev/vda of=/dev/vda bs=1M count=4 seek=4 conv=fsync,notrunc; sha1sum /dev/vda; "
+                   "read x; reboot -f"), "--cpu", "count=2") as vm:
+        vm.expect(digest)
+        digest = hashlib.sha1(content[:4 << 20] * 2).hexdigest()
+        for _ in range(2):
+            vm.expect(digest)
+            assert 250 << 10 <= pinned(vm) <= 520 << 10, vm.error_text()
+            vm.send("\n")
+        vm.expect(digest)
+        assert "cannot be registered" not in vm.error_text()
+    assert path.read_bytes() == content[:4 << 20] * 2
 
 
 @pytest.mark.parametrize("api", ["io_uring", "mio"])

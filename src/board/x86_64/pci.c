@@ -188,9 +188,25 @@ static enum block_format board_block_format(enum blk_format format)
 	return format == BLK_FORMAT_QCOW2 ? BLOCK_QCOW2 : BLOCK_RAW;
 }
 
-static struct err *board_open_blk(
-	const struct blk_config *config, const char *name, struct block_dev **ret_devs)
+/* RAM's ranges, without persistent memory, which is a file's. */
+static unsigned int board_ram_ranges(const struct board *board, struct iovec *ranges)
 {
+	const struct ram_region *regions;
+	size_t n_regions = ram_regions(board->ram, &regions);
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < n_regions; i++) {
+		if (!regions[i].is_file)
+			n += ram_iov(board->ram, regions[i].gpa, regions[i].size, &ranges[n], 1) ==
+			     1;
+	}
+	return n;
+}
+
+static struct err *board_open_blk(const struct board *board, const struct blk_config *config,
+	const char *name, struct block_dev **ret_devs)
+{
+	struct iovec memory[RAM_REGIONS_MAX];
 	const struct block_options options = {
 		.name = name,
 		.path = config->path,
@@ -201,6 +217,8 @@ static struct err *board_open_blk(
 		.direct = config->direct || config->cache == BLK_CACHE_NONE,
 		.api = config->api == BLK_API_MIO ? BLOCK_API_SYNC : BLOCK_API_IO_URING,
 		.limits = {.iops = config->iops, .bw = config->bw},
+		.memory = memory,
+		.n_memory = config->registered_memory ? board_ram_ranges(board, memory) : 0,
 	};
 
 	return block_open(&options, config->iothreads, ret_devs);
@@ -226,7 +244,7 @@ static struct err *board_add_blk(struct board *board, unsigned int index)
 	else
 		(void)snprintf(name, sizeof(name), "virtio-blk-%u", index);
 	options.name = name;
-	err = board_open_blk(config, name, options.blocks);
+	err = board_open_blk(board, config, name, options.blocks);
 	if (err)
 		return err_wrap(err, "Failed to create the disk %s", name);
 	err = virtio_blk_create(&options, &dev);

@@ -63,6 +63,19 @@ static void refuses2(const char *option, const char *first, const char *second, 
 	vm_config_builder_deinit(&builder);
 }
 
+static void registered_memory_goes_without_balloon(void)
+{
+	struct vm_config_builder builder = {0};
+
+	assert_ok(vm_config_set(&builder, "kernel", "k"));
+	assert_ok(vm_config_set(&builder, "blk", "path=x,registered_memory=on"));
+	assert_ok(vm_config_check(&builder));
+	assert_true(builder.config.blk[0].registered_memory);
+	assert_ok(vm_config_set(&builder, "balloon", "size=16M"));
+	assert_err(vm_config_check(&builder), "pins all of the guest's memory");
+	vm_config_builder_deinit(&builder);
+}
+
 /* An option that is refused at once. */
 static void rejects(const char *option, const char *value, const char *part)
 {
@@ -392,6 +405,7 @@ static void test_disk_rules(void **state)
 	assert_ok(vm_config_check(&f->builder));
 	set(f, "blk", "path=z,id=root");
 	assert_err(vm_config_check(&f->builder), "two disks have id=root");
+	registered_memory_goes_without_balloon();
 	refuses("blk", "path=x,serial=123456789012345678901", "is longer than 20 bytes");
 	refuses("blk", "path=x,queue_size=100", "is not a power of two");
 	rejects("blk", "path=x,queue_size=2", "is out of range");
@@ -402,6 +416,9 @@ static void test_disk_rules(void **state)
 	rejects("blk", "path=x,queues=32,iothreads=33", "is out of range");
 	refuses("blk", "path=x,iothreads=2", "iothreads=2 is more than queues=1");
 	refuses("blk", "path=x,queues=4,iothreads=4,format=qcow2", "qcow2 has one thread");
+	refuses("blk", "path=x,registered_memory=on,format=qcow2",
+		"needs api=io_uring and format=raw");
+	refuses("blk", "path=x,registered_memory=on,api=mio", "needs api=io_uring and format=raw");
 	refuses("blk", "path=x,id=", "is not 1 to 31 letters");
 	refuses("blk", "path=x,id=a/b", "is not 1 to 31 letters");
 	refuses("blk", "path=x,id=12345678901234567890123456789012", "is not 1 to 31 letters");
