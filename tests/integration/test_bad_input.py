@@ -36,6 +36,7 @@ def fails(status, part, *args, **kwargs):
     (["-k", "a", "-o", "m,size=1"], "id_NAME"),
     (["-k", "a", "-o", "id_m,size=1G", "-o", "id_m,size=2G"], "given before"),
     (["-k", "a", "-o", "id_a,id_b", "-o", "id_b,id_a", "--memory", "id_a"], "Bad value of --memory"),
+    (["-k", "a", "--fw-cfg", f"name=opt/{'n' * 52},string=x"], "has 56 bytes; 1 to 55 are possible"),
     (["-k", "a", "--blk", "path=x,readOnly=true"], "did you mean 'readonly'"),
     (["-k", "a", "--blk", "readonly=true"], "'path' is missing"),
     (["-k", "a", "--console", "tty"], "not one of stdio, log"),
