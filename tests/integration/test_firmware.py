@@ -137,9 +137,9 @@ def test_sigterm_in_grub(tmp_path, variables):
         f.write('set timeout=-1\nmenuentry "waits" {\n}\n')
     subprocess.run(["mcopy", "-o", "-i", disk + "@@1M", tmp_path / "grub.cfg", "::/EFI/debian/grub.cfg"], check=True,
                    env={**os.environ, "MTOOLS_SKIP_CHECK": "1"})
-    for machine in (uefi(variables, "--blk", f"path={disk}", "--power-button-timeout", "1"),
-                    bios("--blk", f"path={disk}", "--power-button-timeout", "1")):
-        with machine as vm:
+    options = ["--blk", f"path={disk}", "--power-button-timeout", "1"]
+    for machine in (lambda: uefi(variables, *options), lambda: bios(*options)):
+        with machine() as vm:
             vm.expect("waits")
             ends_by_force(vm)
 
