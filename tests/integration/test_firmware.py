@@ -134,7 +134,7 @@ def test_sigterm_in_grub(tmp_path, variables):
     disk = str(tmp_path / "disk.img")
     shutil.copy(data("efi.img"), disk)
     with open(tmp_path / "grub.cfg", "w", encoding="ascii") as f:
-        f.write('set timeout=-1\nmenuentry "waits" {\n}\n')
+        f.write('set timeout=-1\nmenuentry "waits" {\n\techo started\n}\n')
     subprocess.run(["mcopy", "-o", "-i", disk + "@@1M", tmp_path / "grub.cfg", "::/EFI/debian/grub.cfg"], check=True,
                    env={**os.environ, "MTOOLS_SKIP_CHECK": "1"})
     options = ["--blk", f"path={disk}", "--power-button-timeout", "1"]
