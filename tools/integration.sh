@@ -11,21 +11,26 @@ export ALIOTH="$build/src/cli/alioth"
 export ALIOTH_BUILD="$build"
 export ALIOTH_DATA="$build/integration"
 mkdir -p "$ALIOTH_DATA"
+programs=$PWD/tests/integration/programs
+modules="virtio_pci virtio_blk virtio_net virtio-rng virtio_balloon virtio_console virtio_pmem nd_pmem i6300esb"
 for name in debian12-cloud debian12-generic debian13-cloud debian13-generic; do
 	kernel=$(tools/lab/fetch.sh "$name")
 	cp -uL "$kernel/boot/vmlinuz" "$ALIOTH_DATA/$name.bzImage"
 	[ -e "$ALIOTH_DATA/$name.vmlinux" ] ||
 		tools/lab/extract_vmlinux.py "$ALIOTH_DATA/$name.bzImage" "$ALIOTH_DATA/$name.vmlinux"
-	tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-$name" "$kernel" virtio_pci virtio_blk virtio_net virtio-rng
-	tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-$name" "$ALIOTH_DATA/initramfs-$name" ethtool
+	# shellcheck disable=SC2086 # a list of words
+	tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-$name" "$kernel" $modules
+	tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-$name" "$ALIOTH_DATA/initramfs-$name" ethtool "$programs/devices.sh"
 done
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch.sh debian12-cloud)" \
 	virtio_pci virtio_blk virtio_net virtio-rng virtio_balloon virtio_console pvpanic-pci virtio_pmem nd_pmem qemu_fw_cfg efivarfs
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-programs" "$ALIOTH_DATA/initramfs-modules" \
 	"$build/tests/integration/programs/disk_writer" "$build/tests/integration/programs/kexec_self" \
-	"$build/tests/integration/programs/mapped_io" "$PWD/tests/integration/programs/kexec_rounds.sh" \
-	"$PWD/tests/integration/programs/rebind_rounds.sh" ethtool
+	"$build/tests/integration/programs/mapped_io" ethtool
+tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-rounds" "$ALIOTH_DATA/initramfs-debian13-cloud" \
+	"$build/tests/integration/programs/kexec_self" "$programs/kexec_rounds.sh" "$programs/rebind_rounds.sh"
+tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-iperf" "$ALIOTH_DATA/initramfs-debian13-cloud" iperf3
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-fio" "$ALIOTH_DATA/initramfs-modules" fio "$PWD/tests/integration/programs/fio_rounds.sh"
 kexec=$(tools/lab/fetch.sh debian12-kexec)
 TREE=$kexec tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-kdump" "$ALIOTH_DATA/initramfs-modules" \

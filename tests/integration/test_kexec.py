@@ -35,23 +35,35 @@ def flood(stop):
 @pytest.mark.parametrize("rounds,packed", [(4, "on"), pytest.param(50, "on", marks=pytest.mark.long),
                                            pytest.param(50, "off", marks=pytest.mark.long)])
 def test_devices_survive_kexec(tmp_path, rounds, packed):
-    disk = tmp_path / "disk"
+    rings = f"packed={packed}"
+    disk, pmem = tmp_path / "disk", tmp_path / "pmem"
+    agent, console = tmp_path / "agent", tmp_path / "console"
     content = os.urandom(MIB)
     disk.write_bytes(content + bytes(7 * MIB))
-    kernel = padded(data("debian12-cloud.bzImage"), tmp_path / "kernel")
-    initramfs = padded(data("initramfs-programs"), tmp_path / "initramfs")
+    pmem.write_bytes(content[::-1] + bytes(31 * MIB))
+    kernel = padded(data("debian13-cloud.bzImage"), tmp_path / "kernel")
+    initramfs = padded(data("initramfs-rounds"), tmp_path / "initramfs")
     stop = threading.Event()
+    digests = f"{hashlib.md5(content).hexdigest()} {hashlib.md5(content[::-1]).hexdigest()}"
     with tap() as name, VM("boot", "--kernel", kernel, "--initramfs", initramfs, "--memory", "size=512M", "--cpu", "count=2",
-                           "--entropy", "--net", f"tap,if={name},packed={packed}", "--blk", f"path={disk},packed={packed}",
-                           "--blk", f"path={kernel},readonly=on", "--blk", f"path={initramfs},readonly=on", "--cmdline",
+                           "--entropy", rings, "--net", f"tap,if={name},{rings}", "--blk", f"path={disk},{rings}",
+                           "--blk", f"path={kernel},readonly=on", "--blk", f"path={initramfs},readonly=on",
+                           "--pmem", f"path={pmem},{rings}", "--balloon", f"size=4M,free_page_reporting=on,{rings}",
+                           "--console", "stdio", "--console", f"log,path={console},device=virtio,{rings}",
+                           "--console", f"log,path={agent},name=agent", "--console", "null,name=noise", "--watchdog", "--cmdline",
                            QUIET + f"kexec.left={rounds} alioth.run=kexec_rounds.sh+/dev/vdb+/dev/vdc") as vm:
         host = threading.Thread(target=flood, args=(stop,))
         host.start()
         try:
             for left in range(rounds, -1, -1):
-                vm.expect(f"kexec {left}: {hashlib.md5(content).hexdigest()} random:32 reached:yes\r?\n")
+                vm.expect(f"kexec {left}: {digests} random:32 reached:yes said:yes given:yes synced:yes\r?\n")
             assert vm.wait() == 0
+            assert "expired" not in vm.error_text()
         finally:
             stop.set()
             host.join()
     assert disk.read_bytes()[:MIB] == content
+    assert pmem.read_bytes()[:MIB] == content[::-1]
+    said = [f"kexec {left}" for left in range(rounds, -1, -1)]
+    assert agent.read_text().splitlines() == said
+    assert console.read_text().splitlines() == said
