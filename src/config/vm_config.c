@@ -217,13 +217,17 @@ static struct err *vm_config_check_passt(const struct net_config *net)
 	return NULL;
 }
 
-static struct err *vm_config_check_net(const struct net_config *net)
+static struct err *vm_config_check_net(const struct vm_config *config, const struct net_config *net)
 {
 	struct err *err =
 		net->kind == NET_PASST ? vm_config_check_passt(net) : vm_config_check_tap(net);
 
 	if (err)
 		return err;
+	if (net->vhost_user && config->memory.backend != MEMORY_MEMFD)
+		return err_new(0,
+			"--net: vhost_user=on needs memory that another process can have: "
+			"--memory backend=memfd");
 	if (net->mtu && net->mtu < VM_CONFIG_MTU_MIN)
 		return err_new(0, "--net: mtu=%u is less than %u", net->mtu, VM_CONFIG_MTU_MIN);
 	return vm_config_check_mac(net->mac);
@@ -345,7 +349,7 @@ struct err *vm_config_validate(const struct vm_config *config)
 	if (!err)
 		err = vm_config_check_consoles(config);
 	for (size_t i = 0; !err && i < config->n_net; i++)
-		err = vm_config_check_net(&config->net[i]);
+		err = vm_config_check_net(config, &config->net[i]);
 	for (size_t i = 0; !err && i < config->n_blk; i++)
 		err = vm_config_check_blk(config, i);
 	for (size_t i = 0; !err && i < config->n_pmem; i++)

@@ -120,6 +120,7 @@ struct net_config {
 	char *udp;
 	char *args;
 	bool reconnect;
+	bool vhost_user;
 };
 
 struct entropy_config {

@@ -444,6 +444,12 @@ static const struct config_struct net_passt_schema = {(const struct config_field
 		.kind = CONFIG_BOOL,
 		.def = "on",
 		.help = "start passt, or connect to the socket, again when it is gone"},
+	{.name = "vhost_user",
+		FIELD(struct net_config, vhost_user),
+		.kind = CONFIG_BOOL,
+		.def = "off",
+		.help = "passt moves packets in guest memory itself (passt of 2025, --memory "
+			"backend=memfd)"},
 	{.name = "mac",
 		FIELD(struct net_config, mac),
 		.kind = CONFIG_STRING,

@@ -60,6 +60,7 @@ struct net_backend {
 	unsigned int n_attached; /* the first ones */
 	unsigned int offloads;   /* NET_OFFLOAD_* that can be set */
 	bool is_interface;       /* of the kernel, which vhost-net can have */
+	bool is_vhost_user;      /* the descriptor is a vhost-user back end's socket: no packets */
 	bool can_reconnect;
 	bool has_address; /* of its own, which the guest must use: macvtap */
 	uint8_t address[NET_ADDRESS];

@@ -225,6 +225,24 @@ static const struct net_backend_ops passt_ops = {.receive = net_stream_receive,
 	.reconnect = passt_reconnect,
 	.free = passt_free};
 
+/* With vhost-user the packets go another way. */
+static ssize_t passt_receive_none(
+	struct net_backend *backend, unsigned int queue, const struct iovec *iov, int n)
+{
+	return -EAGAIN;
+}
+
+static int passt_send_none(
+	struct net_backend *backend, unsigned int queue, struct iovec *iov, int n)
+{
+	return 0;
+}
+
+static const struct net_backend_ops passt_user_ops = {.receive = passt_receive_none,
+	.send = passt_send_none,
+	.reconnect = passt_reconnect,
+	.free = passt_free};
+
 /* ---- Opening ---- */
 
 static void passt_add(struct strbuf *words, const char *word)
@@ -263,6 +281,8 @@ static struct err *passt_set_args(struct net_passt *passt, const struct net_pass
 
 	passt_add(&words, options->path ? options->path : NET_PASST_PROGRAM);
 	passt_add(&words, "--quiet");
+	if (options->vhost_user)
+		passt_add(&words, "--vhost-user");
 	(void)snprintf(number, sizeof(number), "%d", PASST_FD);
 	passt_add_option(&words, "--fd", number);
 	(void)snprintf(number, sizeof(number), "%u", options->mtu);
@@ -350,7 +370,8 @@ struct err *net_passt_open(
 
 	if (!passt)
 		return err_new(ENOMEM, "Cannot use passt");
-	net_stream_init(&passt->stream, &passt_ops);
+	net_stream_init(&passt->stream, options->vhost_user ? &passt_user_ops : &passt_ops);
+	passt->stream.backend.is_vhost_user = options->vhost_user;
 	passt->end = passt->says = -1;
 	strncpy(passt->stream.backend.name, "passt", sizeof(passt->stream.backend.name) - 1);
 	passt->stream.backend.can_reconnect = options->reconnect;

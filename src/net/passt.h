@@ -20,6 +20,7 @@ struct net_passt_options {
 	const char *args; /* further arguments, apart by spaces; NULL: none */
 	uint16_t mtu;     /* that it tells the guest; 0: its own default */
 	bool reconnect;   /* start it, or connect to it, again when it is gone */
+	bool vhost_user;  /* it is a vhost-user back end: its socket carries no packets */
 };
 
 /* Starts it and waits until it is ready, or connects. Copies the options. [main] */

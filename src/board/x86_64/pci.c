@@ -145,6 +145,7 @@ static struct err *board_open_net(const struct net_config *config, struct net_ba
 		.args = config->args,
 		.mtu = config->mtu,
 		.reconnect = config->reconnect,
+		.vhost_user = config->vhost_user,
 	};
 
 	return config->kind == NET_PASST ? net_passt_open(&passt, ret_backend)

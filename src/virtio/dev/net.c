@@ -76,8 +76,9 @@ int net_set_offloads(struct virtio_net *net, uint64_t features)
 void net_pair_watch(struct net_pair *pair)
 {
 	/* Without buffers the tap is left alone; what is left of a long turn is still readable. */
-	uint32_t in = pair->starved || pair->net->in_kernel ? 0 : EPOLLIN;
-	uint32_t events = in | (pair->tx_waits || pair->tx_unsent ? EPOLLOUT : 0);
+	uint32_t in = pair->starved || pair->net->mover ? 0 : EPOLLIN;
+	uint32_t events =
+		in | (pair->tx_waits || pair->tx_unsent || pair->mover_due ? EPOLLOUT : 0);
 
 	if (pair->tap.loop)
 		loop_modify(&pair->tap, events);
@@ -91,7 +92,7 @@ void net_pair_poll(struct net_pair *pair, bool polled)
 
 	if (!polled) {
 		loop_remove(&pair->tap);
-		net_kernel_stop(pair);
+		net_mover_stop(pair);
 		return;
 	}
 	if (pair->thread->paused)
@@ -101,16 +102,30 @@ void net_pair_poll(struct net_pair *pair, bool polled)
 	else if (!pair->tap.loop &&
 		 loop_add(virtio_dev_loop(&net->dev, pair->thread->index), &pair->tap))
 		net_link_lost(pair, "cannot be polled");
-	if (net->in_kernel)
-		net_kernel_start(pair);
+	if (!net->mover)
+		return;
+	if (!net->mover->is_slow) {
+		net_mover_start(pair);
+		return;
+	}
+	if (net->link.lost)
+		net_mover_stop(pair);
+	/* By the loop, as soon as the socket can be written to: now. */
+	pair->mover_due = !net->link.lost;
+	net_pair_watch(pair);
 }
 
 static void net_tap_ready(struct loop_fd *source, uint32_t events)
 {
 	struct net_pair *pair = container_of(source, struct net_pair, tap);
 
-	if (events & EPOLLOUT)
+	if (events & EPOLLOUT && pair->mover_due) {
+		pair->mover_due = false;
+		net_pair_watch(pair);
+		net_mover_start(pair);
+	} else if (events & EPOLLOUT) {
 		net_tx_ready(pair);
+	}
 	if (events & EPOLLIN)
 		net_rx_run(pair);
 	else if (events & EPOLLHUP ||
@@ -222,8 +237,8 @@ static void net_notify(struct virtio_dev *dev, unsigned int q)
 		net_ctrl_run(net, q);
 	else if (q / 2 >= net->n_pairs)
 		return;
-	else if (net->in_kernel)
-		net_kernel_notified(&net->pairs[q / 2], q % 2);
+	else if (net->mover)
+		net_mover_notified(&net->pairs[q / 2], q % 2);
 	else if (q % 2)
 		net_tx_run(&net->pairs[q / 2]);
 	else
@@ -237,8 +252,8 @@ static void net_queue_reset(struct virtio_dev *dev, unsigned int q)
 	/* The control queue's commands are done with at once. */
 	if (q == net_ctrl_queue(net) || q / 2 >= net->n_pairs)
 		return;
-	if (net->in_kernel)
-		net_kernel_reset(&net->pairs[q / 2], q % 2);
+	if (net->mover)
+		net_mover_reset(&net->pairs[q / 2], q % 2);
 	else if (q % 2)
 		net_tx_give_back(&net->pairs[q / 2]);
 	else
@@ -264,6 +279,15 @@ static void net_activate(struct virtio_dev *dev)
 	if (net_set_offloads(net, dev->negotiated) || net_set_pairs(net, 1))
 		log_guest(&dev->limit, "%s: cannot set up the interface \"%s\"", net->name,
 			net->backend->name);
+}
+
+/* A mover that is slow has the driver wait, but not a vCPU. */
+static void net_drain(struct virtio_dev *dev, unsigned int thread)
+{
+	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
+
+	for (unsigned int i = 0; net->mover && i < 2 * net->n_pairs; i++)
+		net->mover->stop(&net->pairs[i / 2], i % 2);
 }
 
 static void net_deactivate(struct virtio_dev *dev)
@@ -327,7 +351,7 @@ static void net_free(struct virtio_dev *dev)
 {
 	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
 
-	net_kernel_close(net);
+	net_mover_close(net);
 	net_backend_free(net->backend);
 	net_deinit(net);
 }
@@ -335,6 +359,7 @@ static void net_free(struct virtio_dev *dev)
 static const struct virtio_dev_ops net_ops = {.thread = net_queue_thread,
 	.notify = net_notify,
 	.activate = net_activate,
+	.drain = net_drain,
 	.deactivate = net_deactivate,
 	.queue_reset = net_queue_reset,
 	.pause = net_pause,
@@ -345,10 +370,10 @@ static const struct virtio_dev_ops net_ops = {.thread = net_queue_thread,
 static bool net_init_threads(struct virtio_net *net, unsigned int n)
 {
 	/* vhost-net has threads of its own. */
-	if (n > 1 && net->in_kernel)
+	if (n > 1 && net->mover)
 		log_warn(
 			"%s: vhost-net moves the packets: iothreads=%u is of no use", net->name, n);
-	if (!n || net->in_kernel)
+	if (!n || net->mover)
 		n = 1;
 	net->threads = new0_array(struct net_thread, n);
 	if (!net->threads)
@@ -377,11 +402,15 @@ static void net_init_pairs(struct virtio_net *net)
 	}
 }
 
-/* vhost-net, if it is wanted and, unless it must be, can be had. */
-static struct err *net_init_vhost(struct virtio_net *net, enum virtio_net_vhost wanted)
+/* A vhost-user back end, or vhost-net if it is wanted and, unless it must be, can be had. */
+static struct err *net_init_mover(struct virtio_net *net, enum virtio_net_vhost wanted)
 {
-	struct err *err = wanted == VIRTIO_NET_VHOST_OFF ? NULL : net_kernel_open(net);
+	struct err *err = NULL;
 
+	if (net->backend->is_vhost_user)
+		return net_user_open(net);
+	if (wanted != VIRTIO_NET_VHOST_OFF)
+		err = net_mover_open(net);
 	if (err && wanted == VIRTIO_NET_VHOST_AUTO) {
 		log_err_free(LOG_INFO, LOG_MODULE, err);
 		err = NULL;
@@ -394,20 +423,20 @@ static void net_limit_features(struct virtio_net *net)
 {
 	const uint64_t rings = VIRTIO_F_IN_ORDER | NET_F_MRG_RXBUF;
 
-	if (!net->in_kernel)
+	if (!net->mover)
 		return;
-	net->dev.features &= ~rings | net_kernel_features(net);
-	net->dev.excluded = ~net_kernel_features(net);
+	net->dev.features &= ~rings | net_mover_features(net);
+	net->dev.excluded = ~net_mover_features(net);
 }
 
 static struct err *net_init(struct virtio_net *net, const struct virtio_net_options *options)
 {
-	struct err *err = net_init_vhost(net, options->vhost);
+	struct err *err = net_init_mover(net, options->vhost);
 
 	if (err)
 		return err;
 	if (!net_init_threads(net, options->threads)) {
-		net_kernel_close(net);
+		net_mover_close(net);
 		return err_new(ENOMEM, "Cannot create a network device");
 	}
 	net->dev.n_threads = net->n_threads;

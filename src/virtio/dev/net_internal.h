@@ -20,8 +20,8 @@
  * meanwhile. If the tap has no room, the chain waits ("tx_waits"). A back end may gather packets,
  * which go at the end of a turn at the latest; if it has no room then, they wait ("tx_unsent").
  *
- * With vhost-net ("in_kernel") all of that is the kernel's, and this thread has the control queue
- * and the link only.
+ * With a mover (vhost-net, or a vhost-user back end) all of that is the mover's, and this thread
+ * has the control queue and the link only.
  *
  * Nothing that a packet or the tap does ends the device: what cannot be sent or received is dropped
  * and counted. An interface that is gone takes the link down (STATUS), and packets go nowhere,
@@ -35,6 +35,7 @@
 #include "base/endian.h"
 #include "net/vhost.h"
 #include "virtio/dev/net.h"
+#include "virtio/vhost_user/frontend.h"
 
 /* Feature bits (5.1.3). */
 #define NET_F_CSUM                (1ull << 0)
@@ -103,6 +104,19 @@ struct net_thread {
 	struct virtq_chain chain; /* of the receive queues' and the control queue's turn */
 };
 
+/* Who moves the packets of a pair instead of us. [loop], [vcpu] while no thread runs */
+struct net_mover {
+	/* Before the first ring (0: receive, 1: send) runs; 0 or -errno. */
+	int (*set_up)(struct net_pair *pair);
+	/* 0, or -errno, and then the ring is stopped. */
+	int (*start)(struct net_pair *pair, unsigned int i, const struct net_vhost_ring *ring);
+	/* Nothing touches the ring any more; of one that does not run as well. */
+	void (*stop)(struct net_pair *pair, unsigned int i);
+	/* It could not be set up or started. */
+	void (*failed)(struct net_pair *pair, int error);
+	bool is_slow; /* answers when it likes: no vCPU may wait for it */
+};
+
 struct net_pair {
 	struct virtio_net *net;
 	struct net_thread *thread;
@@ -120,6 +134,7 @@ struct net_pair {
 	bool rx_unfinished;  /* packets wait that the tap does not tell of */
 	unsigned int errors; /* of the tap, one after the other */
 
+	bool mover_due; /* it is to be started */
 	struct net_vhost vhost;
 	struct net_vhost_call calls[3]; /* interrupts of both queues, errors */
 
@@ -160,7 +175,8 @@ struct virtio_net {
 	_Atomic uint64_t mac; /* the first byte lowest */
 	_Atomic uint16_t status;
 	struct net_link link;
-	bool in_kernel; /* vhost-net moves the packets */
+	const struct net_mover *mover; /* NULL: we move the packets */
+	struct vhost_user user;        /* the mover's, if it is a vhost-user back end */
 	_Atomic unsigned int active_pairs;
 	_Atomic uint64_t dropped; /* packets */
 	struct net_filter filter;
@@ -233,17 +249,23 @@ void net_ctrl_run(struct virtio_net *net, unsigned int q);
 /* As for a new driver; [any] while no thread runs. */
 void net_ctrl_reset(struct virtio_net *net);
 
+/* net_vhost_user.c */
+/* A vhost-user back end on the other side of the back end's socket. [main] */
+struct err *must_check net_user_open(struct virtio_net *net);
+/* There is another one. [loop] */
+struct err *must_check net_user_open_again(struct virtio_net *net);
+
 /* net_vhost.c */
-/* vhost-net for all pairs; leaves in_kernel alone if it cannot be had. [main] */
-struct err *must_check net_kernel_open(struct virtio_net *net);
-void net_kernel_close(struct virtio_net *net);
+/* vhost-net for all pairs; leaves `mover` alone if it cannot be had. [main] */
+struct err *must_check net_mover_open(struct virtio_net *net);
+void net_mover_close(struct virtio_net *net);
 /* Features of rings and headers that vhost-net knows. */
-uint64_t net_kernel_features(const struct virtio_net *net);
+uint64_t net_mover_features(const struct virtio_net *net);
 /* The kernel serves the pair's queues from where they are, or not any more. [loop], [vcpu] while no
  * thread runs */
-void net_kernel_start(struct net_pair *pair);
-void net_kernel_stop(struct net_pair *pair);
+void net_mover_start(struct net_pair *pair);
+void net_mover_stop(struct net_pair *pair);
 /* A queue of the pair (0: receive, 1: send) has something, or was taken back by the driver. [loop]
  */
-void net_kernel_notified(struct net_pair *pair, unsigned int i);
-void net_kernel_reset(struct net_pair *pair, unsigned int i);
+void net_mover_notified(struct net_pair *pair, unsigned int i);
+void net_mover_reset(struct net_pair *pair, unsigned int i);

@@ -47,10 +47,25 @@ static void link_found(struct virtio_net *net)
 	net_link_announce(net);
 }
 
+/* Another peer; one that speaks vhost-user is asked who it is. 0 or -errno. */
+static int link_again(struct virtio_net *net)
+{
+	int ret = net_backend_reconnect(net->backend);
+	struct err *err;
+
+	if (ret || !net->backend->is_vhost_user)
+		return ret;
+	err = net_user_open_again(net);
+	if (!err)
+		return 0;
+	log_err_free(LOG_INFO, LOG_MODULE, err);
+	return -ECONNREFUSED;
+}
+
 static void link_try(struct loop_timer *timer)
 {
 	struct virtio_net *net = container_of(timer, struct virtio_net, link.timer);
-	int ret = net_backend_reconnect(net->backend);
+	int ret = link_again(net);
 
 	if (!ret) {
 		link_found(net);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packets by the kernel: vhost-net has the rings of a pair, the driver's notifications and, where
- * messages are used, its interrupts; this device keeps the control queue and the link.
+ * Packets by others: the kernel's vhost-net, or the back end of net_vhost_user.c, has the rings of
+ * a pair, the driver's notifications and, where messages are used, its interrupts; this device
+ * keeps the control queue and the link.
  */
 #define LOG_MODULE "virtio_net"
 #include "virtio/dev/net_internal.h"
@@ -67,20 +68,6 @@ static void vhost_remove_call(struct net_vhost_call *call)
 
 /* ---- Start and stop ---- */
 
-static unsigned int vhost_regions(
-	const struct virtio_dev *dev, struct net_vhost_region regions[VHOST_REGIONS_MAX])
-{
-	const struct ram_region *all;
-	size_t n = ram_regions(dev->ram, &all);
-
-	/* Rings and buffers in what is too much for the table are errors of the ring. */
-	n = MIN(n, (size_t)VHOST_REGIONS_MAX);
-	for (size_t i = 0; i < n; i++)
-		regions[i] = (struct net_vhost_region){
-			.gpa = all[i].gpa, .size = all[i].size, .hva = all[i].hva};
-	return (unsigned int)n;
-}
-
 static int vhost_ring(struct net_pair *pair, unsigned int i, struct net_vhost_ring *ret_ring)
 {
 	struct virtio_dev *dev = &pair->net->dev;
@@ -88,8 +75,6 @@ static int vhost_ring(struct net_pair *pair, unsigned int i, struct net_vhost_ri
 	const struct virtq *queue = &dev->queues[q];
 	int call;
 
-	if (queue->broken)
-		return -EINVAL;
 	call = dev->transport->interrupt_fd(dev->transport, q);
 	if (call < 0)
 		call = vhost_add_call(pair, i, q, vhost_on_call);
@@ -109,33 +94,29 @@ static int vhost_ring(struct net_pair *pair, unsigned int i, struct net_vhost_ri
 
 static int vhost_set_up(struct net_pair *pair)
 {
-	struct virtio_dev *dev = &pair->net->dev;
-	struct net_vhost_region regions[VHOST_REGIONS_MAX];
 	int ret = 0;
 
 	if (!pair->calls[VHOST_ERRORS].pair)
 		ret = vhost_add_call(pair, VHOST_ERRORS, 2 * pair->index, vhost_on_error);
-	return ret < 0 ? ret
-		       : net_vhost_set_up(&pair->vhost, dev->negotiated, regions,
-				 vhost_regions(dev, regions));
+	return ret < 0 ? ret : pair->net->mover->set_up(pair);
 }
 
 static int vhost_start_ring(struct net_pair *pair, unsigned int i)
 {
 	struct virtio_net *net = pair->net;
+	const struct virtq *queue = &net->dev.queues[2 * pair->index + i];
 	struct net_vhost_ring ring;
 	int ret;
 
 	/* One that the driver took back comes with a notification of its own. */
-	if (pair->vhost.running[i] || net->dev.queues[2 * pair->index + i].stopped)
+	if (pair->vhost.running[i] || queue->stopped || queue->broken)
 		return 0;
 	ret = vhost_ring(pair, i, &ring);
-	return ret ? ret : net_vhost_start(&pair->vhost, i, net->backend->fds[pair->index], &ring);
+	return ret ? ret : net->mover->start(pair, i, &ring);
 }
 
-void net_kernel_start(struct net_pair *pair)
+void net_mover_start(struct net_pair *pair)
 {
-	struct virtio_net *net = pair->net;
 	bool runs = pair->vhost.running[0] || pair->vhost.running[1];
 	int ret = runs ? 0 : vhost_set_up(pair);
 
@@ -143,41 +124,90 @@ void net_kernel_start(struct net_pair *pair)
 		ret = vhost_start_ring(pair, i);
 	if (ret >= 0)
 		return;
-	net_kernel_stop(pair);
-	log_guest(&net->dev.limit, "%s: vhost-net cannot serve pair %u: %s", net->name, pair->index,
-		err_strerror(-ret));
-	net->dev.transport->needs_reset(net->dev.transport);
+	net_mover_stop(pair);
+	pair->net->mover->failed(pair, -ret);
 }
 
-void net_kernel_notified(struct net_pair *pair, unsigned int i)
+void net_mover_notified(struct net_pair *pair, unsigned int i)
 {
 	struct virtio_transport *transport = pair->net->dev.transport;
 
-	if (pair->thread->paused || pair->index >= pair->net->active_pairs ||
-		pair->vhost.running[i])
+	if (pair->thread->paused || pair->net->link.lost ||
+		pair->index >= pair->net->active_pairs || pair->vhost.running[i])
 		return;
-	net_kernel_start(pair);
+	net_mover_start(pair);
 	/* The notification was ours; the kernel wants one as well. */
 	if (pair->vhost.running[i])
 		transport->again(transport, 2 * pair->index + i);
 }
 
-void net_kernel_reset(struct net_pair *pair, unsigned int i)
+void net_mover_reset(struct net_pair *pair, unsigned int i)
 {
-	net_vhost_stop(&pair->vhost, i);
+	pair->net->mover->stop(pair, i);
 	vhost_remove_call(&pair->calls[i]);
 	pair->vhost.base[i] = 0;
 }
 
-void net_kernel_stop(struct net_pair *pair)
+void net_mover_stop(struct net_pair *pair)
 {
+	if (!pair->net->mover)
+		return;
 	for (unsigned int i = 0; i < 2; i++)
-		net_vhost_stop(&pair->vhost, i);
+		pair->net->mover->stop(pair, i);
 	for (unsigned int i = 0; i < ARRAY_SIZE(pair->calls); i++)
 		vhost_remove_call(&pair->calls[i]);
 }
 
-struct err *net_kernel_open(struct virtio_net *net)
+/* ---- vhost-net ---- */
+
+static unsigned int kernel_regions(
+	const struct virtio_dev *dev, struct net_vhost_region regions[VHOST_REGIONS_MAX])
+{
+	const struct ram_region *all;
+	size_t n = ram_regions(dev->ram, &all);
+
+	/* Rings and buffers in what is too much for the table are errors of the ring. */
+	n = MIN(n, (size_t)VHOST_REGIONS_MAX);
+	for (size_t i = 0; i < n; i++)
+		regions[i] = (struct net_vhost_region){
+			.gpa = all[i].gpa, .size = all[i].size, .hva = all[i].hva};
+	return (unsigned int)n;
+}
+
+static int kernel_set_up(struct net_pair *pair)
+{
+	struct net_vhost_region regions[VHOST_REGIONS_MAX];
+	const struct virtio_dev *dev = &pair->net->dev;
+
+	return net_vhost_set_up(
+		&pair->vhost, dev->negotiated, regions, kernel_regions(dev, regions));
+}
+
+static int kernel_start(struct net_pair *pair, unsigned int i, const struct net_vhost_ring *ring)
+{
+	return net_vhost_start(&pair->vhost, i, pair->net->backend->fds[pair->index], ring);
+}
+
+static void kernel_stop(struct net_pair *pair, unsigned int i)
+{
+	net_vhost_stop(&pair->vhost, i);
+}
+
+static void kernel_failed(struct net_pair *pair, int error)
+{
+	struct virtio_net *net = pair->net;
+
+	log_guest(&net->dev.limit, "%s: vhost-net cannot serve pair %u: %s", net->name, pair->index,
+		err_strerror(error));
+	net->dev.transport->needs_reset(net->dev.transport);
+}
+
+static const struct net_mover kernel_mover = {.set_up = kernel_set_up,
+	.start = kernel_start,
+	.stop = kernel_stop,
+	.failed = kernel_failed};
+
+struct err *net_mover_open(struct virtio_net *net)
 {
 	struct err *err = NULL;
 
@@ -186,20 +216,20 @@ struct err *net_kernel_open(struct virtio_net *net)
 	for (unsigned int i = 0; !err && i < net->n_pairs; i++)
 		err = net_vhost_open(&net->pairs[i].vhost);
 	if (err) {
-		net_kernel_close(net);
+		net_mover_close(net);
 		return err;
 	}
-	net->in_kernel = true;
+	net->mover = &kernel_mover;
 	return NULL;
 }
 
-void net_kernel_close(struct virtio_net *net)
+void net_mover_close(struct virtio_net *net)
 {
 	for (unsigned int i = 0; i < net->n_pairs; i++)
 		net_vhost_close(&net->pairs[i].vhost);
 }
 
-uint64_t net_kernel_features(const struct virtio_net *net)
+uint64_t net_mover_features(const struct virtio_net *net)
 {
 	return net->pairs[0].vhost.features;
 }

@@ -147,10 +147,10 @@ static inline void fixture_end(void)
 		virtq_deinit(&f.dev->queues[q]);
 }
 
-/* The device on this back end, which is the device's from now on. */
-static inline void fixture_create(struct net_backend *backend)
+/* The device on this back end, which is the device's from now on, and the guest's memory. */
+static inline void fixture_create(struct net_backend *backend, enum ram_backend memory)
 {
-	static const struct ram_options anon = {.backend = RAM_ANON};
+	const struct ram_options ram = {.backend = memory};
 	struct virtio_net_options options = {
 		.name = "virtio-net-0", .backend = backend, .mac = {2, 1, 2, 3, 4, 5}, .mtu = 1400};
 
@@ -164,7 +164,7 @@ static inline void fixture_create(struct net_backend *backend)
 	log_bind(f.log);
 	assert_ok(virtio_net_create(&options, &f.dev));
 	f.net = container_of(f.dev, struct virtio_net, dev);
-	assert_ok(ram_create(&anon, &f.ram));
+	assert_ok(ram_create(&ram, &f.ram));
 	assert_ok(ram_add(f.ram, 0, BENCH_RAM, "bench"));
 	assert_ok(loop_create(&f.loop));
 }
@@ -179,7 +179,7 @@ static inline int fixture_setup(void **state)
 	tap.fd = fds[0];
 	assert_ok(net_tap_open(&tap, &backend));
 	close(fds[0]);
-	fixture_create(backend);
+	fixture_create(backend, RAM_ANON);
 	f.peer = fds[1];
 	return 0;
 }

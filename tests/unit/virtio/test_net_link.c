@@ -60,7 +60,7 @@ static int link_setup(void **state)
 	stream->backend.can_reconnect = true;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	net_stream_attach(stream, fds[0]);
-	fixture_create(&stream->backend);
+	fixture_create(&stream->backend, RAM_ANON);
 	f.peer = fds[1];
 	return 0;
 }
