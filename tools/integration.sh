@@ -37,6 +37,7 @@ TREE=$kexec tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-kdump" "$ALIOTH_
 	"$kexec/sbin/kexec" "$kexec/sbin/vmcore-dmesg" "$PWD/tests/integration/programs/kdump.sh"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-devices" "$(tools/lab/fetch.sh debian13-cloud)" \
 	i6300esb virtio_pci virtio_blk virtio_net virtio-rng virtio_balloon virtio_console pvpanic-pci virtio_pmem nd_pmem
+ln -sf "$(tools/lab/fetch.sh debian13-passt)" "$ALIOTH_DATA/passt13"
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
 tools/lab/efi_disk.sh "$ALIOTH_DATA/efi.img" "$ALIOTH_DATA/debian12-cloud.bzImage" "$ALIOTH_DATA/initramfs" \
 	"console=ttyS0 quiet alioth.run=ls+/sys/firmware/efi/systab&&echo+by+UEFI;reboot+-f"

@@ -159,6 +159,51 @@ def test_dhcp_and_files_both_ways(base):
     assert gone()
 
 
+def with_vhost_user(base):
+    """Memory that passt can have, and the key of --net: a passt that moves the packets itself."""
+    args = list(base)
+    args[args.index("--memory") + 1] += ",backend=memfd"
+    return args, f"passt,vhost_user=on,path={data('passt13')}"
+
+
+def test_vhost_user(base):
+    """Packets both ways by passt's own hand: the card's interrupts and notifications are not the monitor's, nor are the bytes."""
+    content = os.urandom(10 << 20)
+    base, net = with_vhost_user(base)
+    with web(content) as got, guest(base, net + f",tcp={PORT}:5000", FETCH + ";" + SEND + ";httpd -f -p 5000 -h /tmp",
+                                    setup=DHCP + "ifconfig eth0;") as vm:
+        vm.expect("lease of " + GUEST)
+        vm.expect("card ready")
+        vm.expect(hashlib.md5(content).hexdigest())
+        vm.expect("sent")
+        until(lambda: got, "the host got nothing")
+        assert got[0] == content
+        assert fetch_from_guest() == content
+        assert vm.process.poll() is None
+    assert gone()
+
+
+def test_vhost_user_and_a_passt_that_is_killed(base):
+    content = os.urandom(100000)
+    script = ("while [ $(cat /sys/class/net/eth0/carrier) = 1 ];do :;done;echo carrier lost;"
+              "while [ $(cat /sys/class/net/eth0/carrier) = 0 ];do :;done;echo carrier back;" + FETCH +
+              ";echo virtio0 >/sys/bus/virtio/drivers/virtio_net/unbind;echo virtio0 >/sys/bus/virtio/drivers/virtio_net/bind;" + STATIC +
+              "echo bound;" + FETCH)
+    base, net = with_vhost_user(base)
+    with web(content), guest(base, net, FETCH + ";" + script) as vm:
+        vm.expect(hashlib.md5(content).hexdigest())
+        [old] = processes()
+        os.kill(old, 9)
+        vm.expect("carrier lost")
+        vm.expect("carrier back")
+        vm.expect(hashlib.md5(content).hexdigest())
+        vm.expect("bound")
+        vm.expect(hashlib.md5(content).hexdigest())
+        assert vm.wait() == 0
+        assert "the link is down" in vm.error_text()
+    assert gone()
+
+
 def test_without_any_rights(base):
     """As a user that may use KVM and nothing else."""
     os.chmod("/dev/kvm", 0o666)  # the lab's own
@@ -254,3 +299,6 @@ def test_bad_options_are_one_clear_error(base):
     refused("passt,socket=/nonexistent/socket", "Cannot connect", "No such file")
     refused("passt,socket=/s,tcp=22", "socket excludes", status=2)
     refused("passt,tap=tap0", "tap", status=2)
+    refused("passt,vhost_user=on", "--memory backend=memfd", status=2)
+    base, _ = with_vhost_user(base)
+    refused("passt,vhost_user=on", "does not start", "vhost-user")

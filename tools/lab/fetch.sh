@@ -4,8 +4,9 @@
 # QEMU, for the emulated host, with every library that it needs, and prints the path of a script that starts it. The machine's own
 # package configuration is left alone: a private state of apt, with the machine's mirror, knows Debian 12 and 13. debian13-cbmc is the
 # model checker for `make proof`, which Debian 12 does not have, in the same way. debian12-kexec is the folder of kexec-tools, for guests:
-# on the machine itself the package would take part in its reboots. debian13-ovmf is a folder with that release's firmware.
-#   tools/lab/fetch.sh debian12-cloud|debian12-generic|debian12-kexec|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc|debian13-ovmf
+# on the machine itself the package would take part in its reboots. debian13-ovmf is a folder with that release's firmware,
+# debian13-passt a script as QEMU's.
+#   tools/lab/fetch.sh debian12-cloud|debian12-generic|debian12-kexec|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc|debian13-ovmf|debian13-passt
 set -eu
 # shellcheck source=tools/lab/common.sh
 . "$(dirname "$0")/common.sh"
@@ -13,13 +14,14 @@ set -eu
 case ${1-} in
 debian12-*) suite=bookworm ;;
 debian13-*) suite=trixie ;;
-*) lab_fail "usage: fetch.sh debian12-cloud|debian12-generic|debian12-kexec|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc|debian13-ovmf" ;;
+*) lab_fail "usage: fetch.sh debian12-cloud|debian12-generic|debian12-kexec|debian13-cloud|debian13-generic|debian13-qemu|debian13-cbmc|debian13-ovmf|debian13-passt" ;;
 esac
 case $1 in
 *-qemu) package=qemu-system-x86 ;;
 *-cbmc) package=cbmc ;;
 *-kexec) package=kexec-tools ;;
 *-ovmf) package=ovmf ;;
+*-passt) package=passt ;;
 *-cloud) package=linux-image-cloud-amd64 ;;
 *-generic) package=linux-image-amd64 ;;
 *) lab_fail "unknown kernel '$1'" ;;
@@ -101,7 +103,7 @@ fetch_program() {
 	{
 		cat <<-'SCRIPT'
 			#!/bin/sh
-			here=$(dirname "$0")
+			here=$(dirname "$(readlink -f "$0")")
 			libraries=$here/usr/lib/x86_64-linux-gnu
 		SCRIPT
 		cat
@@ -143,7 +145,17 @@ fetch_ovmf() {
 	rm -rf "$work"
 }
 
-if [ "$package" = ovmf ]; then
+# With vhost-user, which Debian 12's has not.
+fetch_passt() {
+	[ -e "$program/passt" ] || fetch_program passt apt-get download -q passt libc6 <<-'SCRIPT'
+		exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" "$here/usr/bin/passt" "$@"
+	SCRIPT
+}
+
+if [ "$package" = passt ]; then
+	lab_locked fetch fetch_passt
+	echo "$program/passt"
+elif [ "$package" = ovmf ]; then
 	lab_locked fetch fetch_ovmf
 	echo "$program"
 elif [ "$package" = kexec-tools ]; then

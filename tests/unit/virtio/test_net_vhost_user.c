@@ -31,9 +31,9 @@ static struct {
 	pthread_t thread;
 	int fd;
 	uint64_t features, driver_features;
-	enum mood mood;
-	unsigned int moody_at; /* the request at which it is not honest */
-	unsigned int seen[32]; /* how often each request came */
+	_Atomic enum mood mood;
+	_Atomic unsigned int moody_at; /* the request at which it is not honest */
+	unsigned int seen[32];         /* how often each request came */
 	struct vhost_user_memory memory;
 	uint8_t *maps[VHOST_USER_REGIONS_MAX];
 	struct model_ring rings[2];
