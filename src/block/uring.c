@@ -19,181 +19,19 @@
  */
 #define LOG_MODULE "block"
 #include <errno.h>
-#include <liburing.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "block/block_internal.h"
-#include "block/pool.h"
+#include "block/uring_internal.h"
 
-#define URING_ENTRIES  256u
-#define URING_LEN_MAX  (1u << 30) /* of one entry; the rest follows as after a short transfer */
-#define URING_RETRY_NS 1000000u   /* when the kernel has no memory for a submission */
-#define URING_NAME_MAX 64u
-#define URING_CHANGES  4u  /* slow ones at a time */
-#define URING_SKIP_MAX 63u /* writes that are not tried after one that was refused */
-
-enum { URING_FILE_MAIN, URING_FILE_BUFFERED };
-
-struct block_uring {
-	struct block_dev base;
-	struct block_raw *raw;
-	char name[URING_NAME_MAX];
-	struct io_uring ring;
-	bool up;     /* ring is there */
-	bool nowait; /* the file knows RWF_NOWAIT */
-	bool fixed;  /* memory is registered */
-	bool fixed_vectors;
-	struct loop *loop;
-	struct loop_fd source;
-	struct loop_timer retry;
-	struct block_fifo todo;
-	unsigned int in_flight; /* in the ring */
-	struct block_pool pool;
-	struct block_fifo slow; /* on their way there */
-	/* Writes through the page cache, which many file systems always refuse: so many will not be
-	 * tried, and so many were not after the last refusal. */
-	unsigned int skip, skipped;
-};
+#define URING_CHANGES 4u /* slow ones at a time */
 
 static struct block_uring *uring_of(struct block_dev *dev)
 {
 	return container_of(dev, struct block_uring, base);
-}
-
-/* ---- Which way a request goes ---- */
-
-static bool uring_is_direct(const struct block_uring *u, const struct block_request *r)
-{
-	return u->raw->buffered >= 0 && !r->buffered;
-}
-
-/* Would it make the kernel wait? */
-static bool uring_waits(struct block_uring *u, const struct block_request *r)
-{
-	if (r->op != BLOCK_READ && r->op != BLOCK_WRITE)
-		return true;
-	if (uring_is_direct(u, r))
-		return false;
-	if (!u->nowait)
-		return !u->raw->is_device;
-	if (r->op == BLOCK_READ || (!r->fua && !u->skip))
-		return false;
-	u->skip -= u->skip > 0;
-	return true;
-}
-
-static int uring_flags(const struct block_uring *u, const struct block_request *r)
-{
-	bool write = r->op == BLOCK_WRITE;
-
-	return (write && r->fua ? RWF_DSYNC : 0) |
-	       (u->nowait && (write || uring_is_direct(u, r)) ? RWF_NOWAIT : 0);
-}
-
-/* The kernel would have to wait. */
-static void uring_refused(struct block_uring *u, struct block_request *r)
-{
-	if (r->op == BLOCK_WRITE && !uring_is_direct(u, r))
-		u->skip = u->skipped = MIN(2 * u->skipped + 1, URING_SKIP_MAX);
-	block_fifo_add(&u->slow, r);
-}
-
-/* ---- Submission ---- */
-
-/* The same by way of registered memory, if all of the request is in one piece of that. */
-static void uring_prepare_fixed(
-	const struct block_uring *u, struct io_uring_sqe *sqe, const struct block_request *r)
-{
-	bool write = r->op == BLOCK_WRITE;
-	int piece = -1;
-
-	if (r->n == 1 || u->fixed_vectors)
-		piece = block_memory_find(&u->raw->memory, r->iov, r->n);
-	if (piece < 0)
-		return;
-	if (r->n == 1)
-		sqe->opcode = write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
-	else
-		sqe->opcode = write ? BLOCK_MEMORY_OP_WRITEV : BLOCK_MEMORY_OP_READV;
-	sqe->buf_index = (uint16_t)piece;
-}
-
-static void uring_prepare(
-	const struct block_uring *u, struct io_uring_sqe *sqe, struct block_request *r)
-{
-	int file = r->buffered ? URING_FILE_BUFFERED : URING_FILE_MAIN;
-	bool write = r->op == BLOCK_WRITE;
-
-	if (r->n == 1) {
-		unsigned int len = (unsigned int)MIN(r->iov->iov_len, (size_t)URING_LEN_MAX);
-
-		if (write)
-			io_uring_prep_write(sqe, file, r->iov->iov_base, len, r->off);
-		else
-			io_uring_prep_read(sqe, file, r->iov->iov_base, len, r->off);
-	} else {
-		unsigned int n = (unsigned int)MIN(r->n, IOV_MAX);
-
-		if (write)
-			io_uring_prep_writev(sqe, file, r->iov, n, r->off);
-		else
-			io_uring_prep_readv(sqe, file, r->iov, n, r->off);
-	}
-	if (u->fixed)
-		uring_prepare_fixed(u, sqe, r);
-	sqe->rw_flags = uring_flags(u, r);
-	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
-	io_uring_sqe_set_data(sqe, r);
-}
-
-static void uring_fill(struct block_uring *u)
-{
-	while (u->in_flight < URING_ENTRIES && u->todo.first && block_may_begin(&u->base)) {
-		struct io_uring_sqe *sqe;
-
-		if (!block_fits(&u->base, u->todo.first)) {
-			block_done(&u->base, block_fifo_take(&u->todo), -EIO);
-			continue;
-		}
-		if (uring_waits(u, u->todo.first)) {
-			block_fifo_add(&u->slow, block_fifo_take(&u->todo));
-			continue;
-		}
-		sqe = io_uring_get_sqe(&u->ring);
-		if (!sqe)
-			return;
-		uring_prepare(u, sqe, block_fifo_take(&u->todo));
-		u->in_flight++;
-	}
-}
-
-/* Entries that the kernel has no memory for stay in the ring, and are tried again. */
-static void uring_enter(struct block_uring *u)
-{
-	while (io_uring_sq_ready(&u->ring)) {
-		int ret = io_uring_submit(&u->ring);
-
-		if (ret == -EINTR || ret > 0)
-			continue;
-		loop_timer_set(u->loop, &u->retry, URING_RETRY_NS);
-		return;
-	}
-}
-
-/* Without threads we wait ourselves. */
-static void uring_hand_over(struct block_uring *u)
-{
-	struct block_request *r;
-
-	if (block_pool_add(&u->pool, &u->slow))
-		return;
-	while ((r = block_fifo_take(&u->slow)))
-		block_done(&u->base, r, block_image_run(&u->raw->image, r));
 }
 
 /* ---- Completion ---- */
@@ -264,9 +102,7 @@ static void uring_kick(struct block_dev *dev)
 	}
 	/* What is done at once may leave room for more, which may be done at once. */
 	do {
-		uring_fill(u);
-		uring_hand_over(u);
-		uring_enter(u);
+		uring_begin(u);
 		any = uring_reap(u);
 		uring_hand_over(u);
 	} while (any && u->todo.first && block_may_begin(dev));
