@@ -203,6 +203,12 @@ static inline void net_set_mac(struct virtio_net *net, const uint8_t mac[NET_ADD
 	atomic_store(&net->mac, load_le64(raw));
 }
 
+/* The control queue is the one after the pairs that the driver knows (5.1.2). */
+static inline unsigned int net_ctrl_queue(const struct virtio_net *net)
+{
+	return net->dev.negotiated & NET_F_MQ ? 2 * net->n_pairs : 2;
+}
+
 /* net.c [loop] */
 void net_drop(struct virtio_net *net, const char *way, const char *why);
 void net_queue_broke(struct virtio_net *net, unsigned int q);
@@ -211,12 +217,23 @@ void net_queue_broke(struct virtio_net *net, unsigned int q);
 void net_pair_poll(struct net_pair *pair, bool polled);
 /* Waits for what the pair needs of its tap, if it is polled at all now. */
 void net_pair_watch(struct net_pair *pair);
+int must_check net_set_offloads(struct virtio_net *net, uint64_t features);
+
+/* net_threads.c [loop], but where said otherwise */
+/* The pairs are shared out over n threads, which do not run yet; false: no memory. [main] */
+bool must_check net_threads_init(struct virtio_net *net, unsigned int n);
+void net_threads_deinit(struct virtio_net *net);
+/* For a new driver. [vcpu] */
+void net_threads_start(struct virtio_net *net);
+/* Does it have packets, if there is a link? */
+bool net_pair_is_active(const struct net_pair *pair);
+/* The thread of a queue. [any] */
+unsigned int net_queue_thread(const struct virtio_dev *dev, unsigned int q);
 /* Active pairs or the link are others now: each thread looks after its pairs, this one at once. */
 void net_tell_threads(struct virtio_net *net, const struct net_thread *here);
 /* The first n pairs are polled and attached from now on, and no other receives any more; 0 or
  * -errno. [loop] of the first thread */
 int must_check net_set_pairs(struct virtio_net *net, unsigned int n);
-int must_check net_set_offloads(struct virtio_net *net, uint64_t features);
 
 /* net_link.c [loop] of the first thread, but for net_link_lost() */
 void net_link_init(struct virtio_net *net);
