@@ -3,6 +3,7 @@
 # The integration tests (tests/integration) with the program of a build folder, on the machine's KVM where that runs guests,
 # otherwise in the lab.
 #   tools/integration.sh BUILD_DIR [FILE OF TESTS...] [PYTEST OPTION...]
+# ALIOTH_LABS: emulated hosts at a time (as many as processors, and memory for them)
 set -eu
 build=$(cd "$1" && pwd)
 shift
@@ -68,30 +69,26 @@ set -- /usr/bin/python3 -B -m pytest -p no:cacheprovider -q --color=no "$@"
 memory=6144
 [ "${ALIOTH_TESTS:-}" != 'not long' ] || memory=4096
 
-in_lab() {
-	for attempt in 1 2 3; do
-		status=0
-		# One emulated processor: with two, a guest's processor now and then finds its page tables empty, or hangs, with any monitor.
-		tools/lab/lab run --cpus 1 --mem "$memory" --timeout "${ALIOTH_LAB_TIMEOUT:-900}" -- "$@" || status=$?
-		[ $status = 125 ] || return $status
-		echo "attempt $attempt: the lab itself failed"
-	done
-	return 125
-}
-
 if "$ALIOTH" check >/dev/null 2>&1; then
 	echo "integration tests: on this machine's KVM"
 	# shellcheck disable=SC2086
 	exec "$@" $files
 fi
 echo "integration tests: in the lab, as KVM does not run guests here"
-# An emulated host for each file: where one fails, only that file is run again.
-failed=
-for file in $files; do
-	echo "-- $file"
-	status=0
-	in_lab "$@" "$file" || status=$?
-	# 5: no test of this file was chosen.
-	[ $status = 0 ] || [ $status = 5 ] || failed="$failed $file"
+# An emulated host for each file, so that where one fails only that file is run again; as many at a time as there are processors and
+# memory for.
+labs=$(nproc)
+most=$(($(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo) / memory))
+[ "$labs" -le "$most" ] || labs=$most
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# shellcheck disable=SC2086 # a list of words
+printf '%s\n' $files >"$work/files"
+labs=${ALIOTH_LABS:-$labs}
+while [ "$labs" -gt 1 ]; do
+	setpriv --pdeathsig TERM tools/lab/test_worker.sh "$work" "$memory" "$@" &
+	labs=$((labs - 1))
 done
-[ -z "$failed" ] || { echo "failed:$failed"; exit 1; }
+tools/lab/test_worker.sh "$work" "$memory" "$@"
+wait
+[ ! -s "$work/failed" ] || { echo "failed: $(tr '\n' ' ' <"$work/failed")"; exit 1; }
