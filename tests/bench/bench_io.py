@@ -139,7 +139,7 @@ class Guest:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))
             data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
             if not data:
-                raise RuntimeError(f"the guest says no more: {self.output[-1500:]!r}")
+                raise RuntimeError(f"the guest says no more: {self.output[-4000:]!r}")
             self.output += data
 
     def begin(self, command):
