@@ -139,8 +139,9 @@ struct net_pair {
 	struct net_vhost_call calls[3]; /* interrupts of both queues, errors */
 
 	bool tx_waits;
-	bool tx_unsent;    /* the tap's side has not got all that it was given */
-	unsigned int tx_n; /* pieces of the packet that waits */
+	bool tx_unsent;          /* the tap's side has not got all that it was given */
+	unsigned int tx_n;       /* pieces of the packet that waits */
+	uint64_t tx_unpublished; /* bytes */
 	uint8_t tx_header[NET_HEADER];
 
 	struct virtq_chain tx_chain;

@@ -18,6 +18,10 @@
 #define TX_GSO_UDP_L4      5u
 #define TX_GSO_ECN         0x80u
 
+/* Bytes after which the driver gets its buffers back: it may wait for them before it sends more
+ * (Linux lets a socket have few packets in a device's hands). */
+#define TX_PUBLISH_BYTES 65536u
+
 static struct virtq *tx_queue(struct net_pair *pair)
 {
 	return &pair->net->dev.queues[2 * pair->index + 1];
@@ -104,6 +108,22 @@ static bool tx_send(struct net_pair *pair)
 	return true;
 }
 
+static void tx_publish(struct net_pair *pair)
+{
+	pair->tx_unpublished = 0;
+	virtio_dev_publish(&pair->net->dev, 2 * pair->index + 1);
+}
+
+static void tx_done(struct net_pair *pair)
+{
+	const struct virtq_chain *chain = &pair->tx_chain;
+
+	pair->tx_unpublished += virtio_iov_size(chain->iov, chain->n_readable);
+	virtq_push(tx_queue(pair), chain->head, 0);
+	if (pair->tx_unpublished >= TX_PUBLISH_BYTES)
+		tx_publish(pair);
+}
+
 /* 0: the queue is empty; 1: more may be there; -EAGAIN: the tap is full; -EINVAL: broken. */
 static int tx_turn(struct net_pair *pair, unsigned int *left)
 {
@@ -123,7 +143,7 @@ static int tx_turn(struct net_pair *pair, unsigned int *left)
 			return -EAGAIN;
 		if (why)
 			net_drop(pair->net, "send", why);
-		virtq_push(tx_queue(pair), pair->tx_chain.head, 0);
+		tx_done(pair);
 	}
 	return 1;
 }
@@ -147,7 +167,7 @@ void net_tx_give_back(struct net_pair *pair)
 	pair->tx_waits = false;
 	virtq_push(tx_queue(pair), pair->tx_chain.head, 0);
 	net_drop(pair->net, "send", "the driver reset the queue");
-	virtio_dev_publish(&pair->net->dev, 2 * pair->index + 1);
+	tx_publish(pair);
 	net_pair_watch(pair);
 }
 
@@ -171,7 +191,7 @@ void net_tx_run(struct net_pair *pair)
 	do {
 		virtq_disable_notify(tx_queue(pair));
 		ret = tx_turn(pair, &left);
-		virtio_dev_publish(dev, q);
+		tx_publish(pair);
 	} while (!ret && virtq_enable_notify(tx_queue(pair)));
 	tx_flush(pair);
 	if (ret > 0)

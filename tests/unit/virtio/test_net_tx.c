@@ -75,6 +75,19 @@ static void test_more_than_a_turn_is_served_later(void **state)
 	assert_int_equal(sent(), 200);
 }
 
+static void test_large_packets_are_given_back_while_others_are_sent(void **state)
+{
+	start(0);
+	for (unsigned int i = 0; i < 4; i++)
+		add_packet(i, i, 40000);
+	kick(TX);
+	for (unsigned int i = 0; i < 4; i++)
+		expect_sent(i, 40000);
+	/* After 64 KiB each. */
+	assert_int_equal(f.signals[TX], 2);
+	assert_int_equal(sent(), 4);
+}
+
 static void test_a_full_network_makes_packets_wait(void **state)
 {
 	unsigned int waiting;
@@ -313,6 +326,7 @@ int main(void)
 		NET_TEST(test_packets_go_out_in_order_with_one_interrupt),
 		NET_TEST(test_a_packet_in_any_pieces_is_one),
 		NET_TEST(test_more_than_a_turn_is_served_later),
+		NET_TEST(test_large_packets_are_given_back_while_others_are_sent),
 		NET_TEST(test_a_full_network_makes_packets_wait),
 		NET_TEST(test_what_waits_when_the_network_ends_is_given_back),
 		NET_TEST(test_packets_of_no_sensible_size_are_dropped),
