@@ -22,6 +22,9 @@
 #include "cli/print.h"
 #include "config/vm_config.h"
 
+/* By then the guest has begun, and what its start took is done. */
+#define BOOT_SETTLED_MS 1000
+
 /* ---- Options ---- */
 
 struct boot_args {
@@ -164,8 +167,8 @@ static void boot_serve_signal(struct alioth_vm *vm, int fd, unsigned int *count)
 }
 
 /*
- * Most of the program's code has done its work by now. Its pages go back to the page cache; what is
- * needed again comes from there.
+ * Most of the program's code has done its work once the guest runs by itself. Its pages go back to
+ * the page cache; what is needed again comes from there.
  */
 static void boot_forget_code(void)
 {
@@ -182,11 +185,18 @@ static int boot_wait(struct alioth_vm *vm, int signals)
 		{.fd = alioth_vm_end_fd(vm), .events = POLLIN}, {.fd = signals, .events = POLLIN}};
 	enum alioth_end_cause end = ALIOTH_END_ERROR;
 	struct alioth_error *error;
+	int timeout = BOOT_SETTLED_MS;
 	unsigned int count = 0;
 
 	while (!(fds[0].revents & POLLIN)) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) > 0 && fds[1].revents & POLLIN)
+		int n = poll(fds, ARRAY_SIZE(fds), timeout);
+
+		if (n > 0 && fds[1].revents & POLLIN)
 			boot_serve_signal(vm, signals, &count);
+		if (!n) {
+			boot_forget_code();
+			timeout = -1;
+		}
 	}
 	error = alioth_vm_wait(vm, -1, &end);
 	return error ? cli_print_error(error, cli_status_of_end(end)) : (int)cli_status_of_end(end);
@@ -210,7 +220,6 @@ static int boot_run(struct alioth_spec *spec, struct cli_log *cli_log, int signa
 	boot_vm = vm;
 	boot_catch_fatal_signals();
 	error = alioth_vm_boot(vm);
-	boot_forget_code();
 	status = error ? cli_print_error(error, CLI_FAILED) : boot_wait(vm, signals);
 	boot_vm = NULL;
 	alioth_vm_free(vm);
