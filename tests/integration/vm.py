@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives the real `alioth` binary and reads the real console. Runs wherever KVM works: on the machine itself or
-inside the lab (tools/test-integration decides)."""
+inside the lab (tools/integration.sh decides)."""
 import contextlib
 import os
 import re
