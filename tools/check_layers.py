@@ -21,7 +21,7 @@ LAYERS = {
     "check": "base sys hv",
     "device": "base sys event mem",
     "pci": "base event device mem hv",
-    "virtio": "base device pci block net fuse event mem hv",
+    "virtio": "base device pci block net event mem hv",
     "loader": "base mem arch tables hv",
     "board": "base sys config event mem hv hv/kvm arch block tables device pci virtio loader net",
     "vm": "base sys config event mem hv arch device loader board",
