@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,6 +114,17 @@ struct err *fd_open_regular(const char *path, const char *what, int *ret_fd, uin
 	*ret_size = (uint64_t)st.st_size;
 	*ret_fd = steal_fd(&fd);
 	return NULL;
+}
+
+struct err *fd_lock(int fd, bool shared, const char *path)
+{
+	if (!flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB))
+		return NULL;
+	if (errno != EWOULDBLOCK)
+		return err_new(errno, "Cannot lock \"%s\"", path);
+	return err_new(0,
+		"\"%s\" is in use by another virtual machine, or by another device of this one",
+		path);
 }
 
 int fd_set_nonblock(int fd, bool on)

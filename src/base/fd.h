@@ -23,6 +23,12 @@ int must_check fd_pwrite_full(int fd, const void *buf, size_t len, uint64_t off)
 struct err *must_check fd_open_regular(
 	const char *path, const char *what, int *ret_fd, uint64_t *ret_size);
 
+/*
+ * Locks an open file, shared or for this descriptor alone, without waiting (flock: also against
+ * other descriptors of this process). `path` names it in the error.
+ */
+struct err *must_check fd_lock(int fd, bool shared, const char *path);
+
 int must_check fd_set_nonblock(int fd, bool on);
 
 /* A non-blocking, close-on-exec eventfd, or -errno. */

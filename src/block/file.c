@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,12 +17,14 @@ struct err *block_file_open(const char *path, bool readonly, int flags, int *ret
 {
 	auto_close int fd = open(path,
 		(readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0666);
+	struct err *err;
 	int ret;
 
 	if (fd < 0)
 		return err_new(errno, "Cannot open \"%s\"", path);
-	if (flock(fd, (readonly ? LOCK_SH : LOCK_EX) | LOCK_NB))
-		return err_new(errno, "\"%s\" is in use by another virtual machine", path);
+	err = fd_lock(fd, readonly, path);
+	if (err)
+		return err;
 	/* io_uring would give up where it had to wait. */
 	ret = fd_set_nonblock(fd, false);
 	if (ret)

@@ -276,6 +276,7 @@ void console_attach(struct console *console)
 {
 	console->is_attached = true;
 	console->in_eof = false;
+	console_empty_log(console);
 	if (console->in.fd >= 0 && !console->in.loop) {
 		console->in.events = EPOLLIN;
 		console->in_unpollable = loop_add(console->loop, &console->in) == -EPERM;
@@ -363,7 +364,7 @@ struct err *console_create(const struct console_options *options, struct loop *l
 	err = console_open(console, options);
 	if (err) {
 		console_free(console);
-		return err_wrap(err, "Failed to create a console");
+		return err;
 	}
 	console->connected = console_is_connected(console);
 	console_update_size(console);

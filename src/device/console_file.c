@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/fd.h"
 #include "base/log.h"
 
 static void log_lost(struct console *console)
@@ -20,17 +22,34 @@ static void log_lost(struct console *console)
 
 static const struct console_backend log_backend = {.lost = log_lost};
 
+/*
+ * A file is locked as a disk's is, for one console that writes it, and loses what it holds only
+ * when the machine has begun to run: a name that was mistaken, as a disk's, costs nothing. Devices,
+ * pipes and terminals are anybody's.
+ */
+static struct err *log_claim(struct console *console, const struct console_options *options)
+{
+	struct stat st;
+
+	if (fstat(console->out.fd, &st))
+		return err_new(errno, "Cannot open the console log \"%s\"", options->path);
+	console->out_stale = S_ISREG(st.st_mode) && !options->append;
+	return S_ISREG(st.st_mode) || S_ISBLK(st.st_mode)
+		       ? fd_lock(console->out.fd, false, options->path)
+		       : NULL;
+}
+
 struct err *console_open_log(struct console *console, const struct console_options *options)
 {
 	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK |
-		    (options->append ? O_APPEND : O_TRUNC);
+		    (options->append ? O_APPEND : 0);
 
 	console->backend = &log_backend;
 	console_set_name(console, "log console", options);
 	console->out.fd = open(options->path, flags, 0640);
 	if (console->out.fd < 0)
 		return err_new(errno, "Cannot open the console log \"%s\"", options->path);
-	return NULL;
+	return log_claim(console, options);
 }
 
 /* A slave that was closed shows as an error on the master until it is opened again; keep the

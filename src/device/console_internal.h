@@ -45,6 +45,7 @@ struct console {
 	bool in_eof;         /* nothing more comes */
 	bool out_blocks;     /* not ours alone, so not set to O_NONBLOCK: ask before writing */
 	bool out_waits;      /* there is more to write, later */
+	bool out_stale;      /* log: the file is emptied before anything is written */
 	bool drop_when_full; /* nobody may be reading: do not wait (pty) */
 	bool warned;
 	struct log_limit limit;
@@ -92,6 +93,8 @@ struct err *must_check console_open_socket(
  */
 bool console_flush(struct console *console);
 bool console_is_empty(struct console *console);
+/* What an earlier machine left in a log goes. */
+void console_empty_log(struct console *console);
 /* Forgets what is queued. */
 void console_drop(struct console *console);
 /* A line for each time that output begins to be lost. */

@@ -86,6 +86,13 @@ void console_warn_once(struct console *console, int code)
 	console->warned = true;
 }
 
+void console_empty_log(struct console *console)
+{
+	if (console->out_stale && console->out.fd >= 0 && ftruncate(console->out.fd, 0))
+		console_warn_once(console, errno);
+	console->out_stale = false;
+}
+
 /* write() that does not wait, whatever the descriptor's mode. */
 static ssize_t console_write_now(struct console *console, const uint8_t *buf, size_t len)
 {
@@ -117,6 +124,7 @@ static size_t console_write_piece(struct console *console, const uint8_t *buf, s
 			console_warn_once(console, ENOTCONN);
 		return len;
 	}
+	console_empty_log(console);
 	do
 		n = console_write_now(console, buf, len);
 	while (n < 0 && errno == EINTR);

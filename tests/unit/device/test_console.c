@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/thread.h"
@@ -66,6 +67,58 @@ static void test_a_log_is_truncated_or_appended_to(void **state)
 	}
 	assert_int_equal(read_file(h, text, sizeof(text)), 2);
 	assert_memory_equal(text, "23", 2);
+}
+
+/* A file whose name was mistaken costs nothing before the machine runs, in this process or another;
+ * append=on is no exception. */
+static void test_a_log_is_one_consoles(void **state)
+{
+	struct console_options options = {.kind = CONSOLE_LOG};
+	struct host *h = *state;
+	struct console *second;
+	int fd = open(h->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	options.path = h->path;
+	assert_int_equal(write(fd, "kept\n", 5), 5);
+	assert_int_equal(flock(fd, LOCK_SH), 0);
+	assert_err(console_create(&options, h->loop, &h->events, &h->console), "is in use by");
+	assert_int_equal(flock(fd, LOCK_UN), 0);
+	close(fd);
+	assert_ok(console_create(&options, h->loop, &h->events, &h->console));
+	for (int i = 0; i < 2; i++) {
+		options.append = i;
+		assert_err(console_create(&options, h->loop, &h->events, &second), "is in use by");
+	}
+	host_close(h);
+	assert_int_equal(file_size(h), 5);
+}
+
+static bool is_empty(struct host *h)
+{
+	return !file_size(h);
+}
+
+static void test_a_log_without_output_is_empty(void **state)
+{
+	struct host *h = *state;
+	int fd = open(h->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_int_equal(write(fd, "old", 3), 3);
+	close(fd);
+	assert_ok(host_open(h, CONSOLE_LOG, h->path));
+	assert_int_equal(file_size(h), 3);
+	run_until(h, is_empty);
+}
+
+static void test_devices_are_shared(void **state)
+{
+	struct console_options options = {.kind = CONSOLE_LOG, .path = "/dev/null"};
+	struct host *h = *state;
+	struct console *second;
+
+	assert_ok(console_create(&options, h->loop, &h->events, &h->console));
+	assert_ok(console_create(&options, h->loop, &h->events, &second));
+	console_free(second);
 }
 
 static void test_bad_logs_are_clear_errors(void **state)
@@ -346,6 +399,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CONSOLE_TEST(test_a_log_gets_what_is_put),
 		CONSOLE_TEST(test_a_log_is_truncated_or_appended_to),
+		CONSOLE_TEST(test_a_log_is_one_consoles),
+		CONSOLE_TEST(test_a_log_without_output_is_empty),
+		CONSOLE_TEST(test_devices_are_shared),
 		CONSOLE_TEST(test_bad_logs_are_clear_errors),
 		CONSOLE_TEST(test_a_full_ring_refuses_and_tells_when_there_is_room),
 		CONSOLE_TEST(test_a_guest_that_writes_as_fast_as_we_do_does_not_hold_the_loop),
