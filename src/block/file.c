@@ -68,25 +68,53 @@ static struct err *pmem_extend(
 	return NULL;
 }
 
+/* Opens the file, or makes it where a size is given. */
+static struct err *pmem_open(
+	const struct block_pmem_options *options, bool *ret_created, int *ret_fd)
+{
+	bool create = options->size && !options->readonly;
+	struct err *err = create ? block_file_open(options->path, false, O_CREAT | O_EXCL, ret_fd)
+				 : NULL;
+
+	*ret_created = create && !err;
+	if (*ret_created || (err && err_code(err) != EEXIST))
+		return err;
+	err_free(err);
+	/* A link may be there without its file, which is then made too. */
+	return block_file_open(options->path, options->readonly, create ? O_CREAT : 0, ret_fd);
+}
+
+static struct err *pmem_set_size(
+	int fd, const struct block_pmem_options *options, uint64_t *ret_size)
+{
+	bool is_file = false;
+	struct err *err = pmem_measure(fd, options->path, &is_file, ret_size);
+
+	if (!err)
+		err = pmem_extend(fd, options, is_file, ret_size);
+	if (!err && (!*ret_size || *ret_size % BLOCK_PMEM_ALIGN))
+		err = err_new(EINVAL,
+			"The size of \"%s\", %llu bytes, is not a multiple of 2 MiB as persistent memory must be",
+			options->path, (unsigned long long)*ret_size);
+	return err;
+}
+
 struct err *block_pmem_open(
 	const struct block_pmem_options *options, int *ret_fd, uint64_t *ret_size)
 {
-	int create = options->size && !options->readonly ? O_CREAT : 0;
 	auto_close int fd = -1;
-	bool is_file = false;
+	bool created;
 	uint64_t size = 0;
-	struct err *err = block_file_open(options->path, options->readonly, create, &fd);
+	struct err *err = pmem_open(options, &created, &fd);
 
-	if (!err)
-		err = pmem_measure(fd, options->path, &is_file, &size);
-	if (!err)
-		err = pmem_extend(fd, options, is_file, &size);
 	if (err)
 		return err;
-	if (!size || size % BLOCK_PMEM_ALIGN)
-		return err_new(EINVAL,
-			"The size of \"%s\", %llu bytes, is not a multiple of 2 MiB as persistent memory must be",
-			options->path, (unsigned long long)size);
+	err = pmem_set_size(fd, options, &size);
+	if (err) {
+		if (created)
+			(void)unlink(options->path);
+		return err;
+	}
 	*ret_fd = steal_fd(&fd);
 	*ret_size = size;
 	return NULL;

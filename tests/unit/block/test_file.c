@@ -82,6 +82,26 @@ static void test_nothing_is_cut_and_readers_change_nothing(void **state)
 	assert_int_equal(file_size(), UINT64_MAX);
 }
 
+/* More than any file system's largest file. */
+static void test_a_start_that_fails_leaves_no_new_file(void **state)
+{
+	uint64_t huge = (uint64_t)INT64_MAX - (INT64_MAX % (int64_t)MIB(2));
+	char target[80];
+	uint64_t size;
+	int fd;
+
+	assert_err(open_pmem(huge, false, &fd, &size), "Cannot extend");
+	assert_int_equal(file_size(), MIB(4));
+	assert_int_equal(unlink(path), 0);
+	assert_err(open_pmem(huge, false, &fd, &size), "Cannot extend");
+	assert_int_equal(file_size(), UINT64_MAX);
+	/* The target of a link is made too. */
+	(void)snprintf(target, sizeof(target), "%s.target", path);
+	assert_int_equal(symlink(target, path), 0);
+	expect_size(MIB(2), MIB(2));
+	assert_int_equal(unlink(target), 0);
+}
+
 static void test_other_sizes_and_kinds_are_one_error(void **state)
 {
 	uint64_t size;
@@ -123,6 +143,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FILE_TEST(test_the_size_is_the_files_or_what_is_asked_for),
 		FILE_TEST(test_nothing_is_cut_and_readers_change_nothing),
+		FILE_TEST(test_a_start_that_fails_leaves_no_new_file),
 		FILE_TEST(test_other_sizes_and_kinds_are_one_error),
 		FILE_TEST(test_one_writes_or_many_read_also_as_disks),
 	};
