@@ -31,7 +31,7 @@ static struct err *rom_check_size(const char *what, const char *path, uint64_t s
 {
 	if (!size || size % ROM_PAGE || size > X86_ROM_MAX)
 		return err_new(EINVAL,
-			"The %s \"%s\" has %llu bytes, which is not a multiple of 4 KiB up to %u MiB",
+			"The size of the %s \"%s\", %llu bytes, is not a multiple of 4 KiB up to %u MiB",
 			what, path, (unsigned long long)size, X86_ROM_MAX >> 20);
 	return NULL;
 }
@@ -53,11 +53,16 @@ static struct err *rom_open_code(struct board *board, const char *path)
 	struct board_rom *rom = &board->rom;
 	auto_close int fd = -1;
 	uint8_t magic[4] = {0};
+	struct stat st;
 	struct err *err = fd_open_regular(path, "firmware", &fd, &rom->code_size);
 	int ret;
 
 	if (err)
 		return err;
+	if (fstat(fd, &st))
+		return err_new(errno, "Cannot read the firmware \"%s\"", path);
+	rom->code_device = st.st_dev;
+	rom->code_inode = st.st_ino;
 	ret = fd_pread_full(fd, magic, MIN(rom->code_size, (uint64_t)sizeof(magic)), 0);
 	if (ret)
 		return err_new(-ret, "Cannot read the firmware \"%s\"", path);
@@ -101,18 +106,34 @@ static struct err *rom_check_vars(const struct board_rom *rom, const char *path)
 	return NULL;
 }
 
+static struct err *rom_lock_vars(struct board_rom *rom, const char *path)
+{
+	struct err *err = block_file_open(path, false, 0, &rom->vars_fd);
+
+	if (err_code(err) != ENOENT)
+		return err_wrap(err, "Cannot write the firmware's variables");
+	err_free(err);
+	return err_new(ENOENT,
+		"There are no variables \"%s\": copy the image's template there, such as /usr/share/OVMF/OVMF_VARS_4M.fd",
+		path);
+}
+
 static struct err *rom_open_vars(struct board_rom *rom, const char *path)
 {
 	struct stat st;
-	struct err *err = block_file_open(path, false, 0, &rom->vars_fd);
+	struct err *err = rom_lock_vars(rom, path);
 
 	if (err)
-		return err_wrap(err, "Cannot write the firmware's variables");
+		return err;
 	if (fstat(rom->vars_fd, &st))
 		return err_new(errno, "Cannot read the size of \"%s\"", path);
 	if (!S_ISREG(st.st_mode))
 		return err_new(
 			EINVAL, "The firmware's variables \"%s\" are not a regular file", path);
+	if (st.st_dev == rom->code_device && st.st_ino == rom->code_inode)
+		return err_new(EINVAL,
+			"\"%s\" is the firmware itself: its variables need a file of their own",
+			path);
 	rom->vars_size = (uint64_t)st.st_size;
 	err = rom_check_vars(rom, path);
 	return err ? err : rom_map(path, rom->vars_fd, rom->vars_size, &rom->vars);
@@ -127,12 +148,14 @@ struct err *board_open_rom(struct board *board)
 		return NULL;
 	err = rom_open_code(board, config->path);
 	if (err)
-		return err;
+		return err_wrap(err, "--firmware path=%s", config->path);
 	if (board->rom.is_pvh && (config->vars || board->config->kernel))
 		return err_new(EINVAL,
 			"The firmware \"%s\" is an ELF file: it takes neither variables nor a kernel",
 			config->path);
-	return config->vars ? rom_open_vars(&board->rom, config->vars) : NULL;
+	return config->vars ? err_wrap(rom_open_vars(&board->rom, config->vars),
+				      "--firmware vars=%s", config->vars)
+			    : NULL;
 }
 
 void board_close_rom(struct board *board)

@@ -135,11 +135,11 @@ static void test_sizes(void **state)
 	assert_int_equal(ftruncate(files.vars_fd, VARS_SIZE - 1), 0);
 	refuse(files.option, "not a multiple of 4 KiB up to 16 MiB");
 	assert_int_equal(ftruncate(files.vars_fd, 0), 0);
-	refuse(files.option, "has 0 bytes");
+	refuse(files.option, ", 0 bytes, is not a multiple");
 	assert_int_equal(ftruncate(files.code_fd, CODE_SIZE + 1), 0);
 	refuse(files.code, "not a multiple of 4 KiB up to 16 MiB");
 	assert_int_equal(ftruncate(files.code_fd, 0), 0);
-	refuse(files.code, "has 0 bytes");
+	refuse(files.code, ", 0 bytes, is not a multiple");
 	assert_int_equal(ftruncate(files.code_fd, (32 << 20)), 0);
 	refuse(files.code, "up to 16 MiB");
 	(void)snprintf(option, sizeof(option), "%s,vars=/dev", files.code);
@@ -147,6 +147,20 @@ static void test_sizes(void **state)
 	refuse(option, "Cannot write the firmware's variables");
 	(void)snprintf(option, sizeof(option), "%s,vars=/dev/null", files.code);
 	refuse(option, "not a regular file");
+	(void)snprintf(option, sizeof(option), "%s,vars=/nowhere/vars.fd", files.code);
+	refuse(option, "copy the image's template there");
+}
+
+/* Half a flash each, so that the sizes would be right; by its name, and by another one. */
+static void test_the_code_holds_no_variables(void **state)
+{
+	char option[200];
+
+	assert_int_equal(ftruncate(files.code_fd, MIB(1)), 0);
+	(void)snprintf(option, sizeof(option), "%s,vars=%s", files.code, files.code);
+	refuse(option, "is the firmware itself");
+	(void)snprintf(option, sizeof(option), "%s,vars=/dev/fd/%d", files.code, files.code_fd);
+	refuse(option, "is the firmware itself");
 }
 
 /* A volume that says that it is longer than its file. */
@@ -190,6 +204,7 @@ int main(void)
 		TEST(test_variables_are_kept),
 		TEST(test_the_code_is_kept_as_it_is),
 		TEST(test_sizes),
+		TEST(test_the_code_holds_no_variables),
 		TEST(test_variables_that_were_cut),
 		TEST(test_variables_belong_to_one_machine),
 		TEST(test_an_elf_file_is_started_by_its_note),
