@@ -6,6 +6,7 @@
 #include "hv/kvm/kvm_internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/alloc.h"
 
@@ -37,6 +38,9 @@ struct err *kvm_open_error(const char *device, int error)
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
+		/* What the host lacks is to be seen by the usual name only. */
+		if (strcmp(device, "/dev/kvm") != 0)
+			break;
 		lacks = kvm_arch_processor_lacks();
 		if (lacks)
 			return err_new(error, "Cannot open \"%s\": %s", device, lacks);
@@ -51,8 +55,9 @@ struct err *kvm_open_error(const char *device, int error)
 			"\"kvm\" and log in again)",
 			device);
 	default:
-		return err_new(error, "Cannot open \"%s\"", device);
+		break;
 	}
+	return err_new(error, "Cannot open \"%s\"", device);
 }
 
 static struct err *kvm_check_version(int dev_fd)

@@ -125,6 +125,15 @@ static void test_open(void **state)
 	expect_error("Too many open files");
 }
 
+/* That the host lacks something would be a guess. */
+static void test_another_device(void **state)
+{
+	struct hv_vm_options options = {.device = "/nonexistent/kvm"};
+	struct hv_vm *vm;
+
+	assert_err(hv_kvm_create(&options, &vm), "Cannot open \"/nonexistent/kvm\", at ");
+}
+
 static void test_not_kvm(void **state)
 {
 	simulated.api_version = 11;
@@ -191,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_complete, setup),
 		cmocka_unit_test_setup(test_open, setup),
+		cmocka_unit_test_setup(test_another_device, setup),
 		cmocka_unit_test_setup(test_not_kvm, setup),
 		cmocka_unit_test_setup(test_each_capability, setup),
 		cmocka_unit_test_setup(test_each_step, setup),
