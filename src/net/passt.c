@@ -37,9 +37,10 @@ struct net_passt {
 	char *argv[PASST_ARGS_MAX + 1];
 
 	/* One that is being started. */
-	pid_t pid; /* 0: none */
-	int end;   /* our end of its pair */
-	int says;  /* what it writes to its standard error: a file in memory */
+	pid_t pid;  /* 0: none */
+	int status; /* that the last one ended with, as waitpid() says it */
+	int end;    /* our end of its pair */
+	int says;   /* what it writes to its standard error: a file in memory */
 	uint64_t deadline_ns;
 };
 
@@ -172,16 +173,24 @@ static int passt_start(struct net_passt *passt)
 	return ret;
 }
 
+/* Nobody holds the other end any more: what ended well did not go on in the background. */
+static bool passt_is_gone(const struct net_passt *passt)
+{
+	char byte;
+
+	return !recv(passt->end, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+}
+
 /* 0: it is ready; -EAGAIN: not yet; -ECONNREFUSED: it will not be. */
 static int passt_started(struct net_passt *passt)
 {
-	int status;
-	pid_t pid = waitpid(passt->pid, &status, WNOHANG);
+	pid_t pid = waitpid(passt->pid, &passt->status, WNOHANG);
 
 	if (!pid)
 		return loop_now_ns() < passt->deadline_ns ? -EAGAIN : -ETIMEDOUT;
 	passt->pid = 0;
-	if (pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
+	if (pid < 0 || !WIFEXITED(passt->status) || WEXITSTATUS(passt->status) ||
+		passt_is_gone(passt))
 		return -ECONNREFUSED;
 	net_stream_attach(&passt->stream, steal_fd(&passt->end));
 	passt_forget_start(passt);
@@ -320,6 +329,17 @@ static void passt_quote(const struct net_passt *passt, struct strbuf *quote)
 	}
 }
 
+/* The same for one that ended without a word. */
+static void passt_quote_end(const struct net_passt *passt, struct strbuf *quote)
+{
+	if (WIFSIGNALED(passt->status))
+		strbuf_printf(quote, ": it was ended by signal %d", WTERMSIG(passt->status));
+	else if (WEXITSTATUS(passt->status))
+		strbuf_printf(quote, ": it ended with status %d", WEXITSTATUS(passt->status));
+	else
+		strbuf_puts(quote, ": it ended, and nothing stayed in the background");
+}
+
 static struct err *passt_wait(struct net_passt *passt)
 {
 	auto_strbuf struct strbuf quote = STRBUF_INIT(PASST_QUOTE_MAX);
@@ -340,6 +360,8 @@ static struct err *passt_wait(struct net_passt *passt)
 		return err_new(ETIMEDOUT,
 			"\"%s\" is not ready after %u s, or stays in the foreground%s",
 			passt->argv[0], PASST_START_MS / 1000, strbuf_text(&quote));
+	if (!quote.len)
+		passt_quote_end(passt, &quote);
 	return err_new(0, "\"%s\" does not start%s", passt->argv[0], strbuf_text(&quote));
 }
 

@@ -137,6 +137,10 @@ static struct err *tap_attach_err(int ret, const struct net_tap_options *options
 		hint = " (create it for this user first: ip tuntap add mode tap user ...)";
 	else if (ret == -EINVAL && options->n_queues > 1)
 		hint = " (is it a TAP that was made with multi_queue?)";
+	else if (ret == -EINVAL)
+		hint = " (it is not a TAP interface)";
+	else if (ret == -ENOTTY)
+		hint = " (it is not the device of a macvtap or ipvtap interface)";
 	return err_new(-ret, "Cannot attach to the interface \"%s\" with %u queue%s%s",
 		options->if_name ? options->if_name : options->path, options->n_queues,
 		options->n_queues > 1 ? "s" : "", hint);

@@ -120,12 +120,12 @@ static void test_its_arguments(void **state)
 	static const char want[] = "--quiet\n--fd\n3\n--mtu\n1400\n--tcp-ports\n2222:22,80\n"
 				   "--udp-ports\n53\n-4\n--no-ndp\n-D\nnone\n";
 	char got[512] = {0};
-	char script[256];
+	char script[320];
 	auto_close int fd = -1;
 
 	(void)snprintf(script, sizeof(script),
-		"printf '%%s\\n' \"$@\" >%s; ls -l /proc/self/fd | grep -c socket: >>%s", f.out,
-		f.out);
+		"printf '%%s\\n' \"$@\" >%s; ls -l /proc/self/fd | grep -c socket: >>%s\n" ECHO_FOR_EVER,
+		f.out, f.out);
 	write_program(script);
 	net_backend_free(open_ok(&options));
 	fd = open(f.out, O_RDONLY | O_CLOEXEC);
@@ -156,7 +156,11 @@ static void test_what_it_says_is_in_the_error(void **state)
 	write_program("yes 'a line of some length' >&2; exit 1");
 	refuse(&options, "a line of some length; a line");
 	write_program("kill -9 $$");
-	refuse(&options, "does not start,");
+	refuse(&options, "does not start: it was ended by signal 9");
+	write_program("exit 3");
+	refuse(&options, "does not start: it ended with status 3");
+	write_program("exit 0");
+	refuse(&options, "does not start: it ended, and nothing stayed in the background");
 }
 
 static void test_a_program_that_is_not_there(void **state)
