@@ -31,9 +31,19 @@ void config_set_given(const struct config_field *field, bool given, void *object
 		*(bool *)(void *)((char *)object + field->given_offset) = given;
 }
 
+static bool config_is_complete(const struct config_struct *schema)
+{
+	for (const struct config_field *f = schema->fields; f->name; f++) {
+		if (f->required)
+			return false;
+	}
+	return true;
+}
+
 bool config_is_switch(const struct config_field *field)
 {
-	return field->kind == CONFIG_BOOL || field->given_offset;
+	return field->kind == CONFIG_BOOL || (field->kind == CONFIG_STRUCT && field->given_offset &&
+						     config_is_complete(field->fields));
 }
 
 int config_find_variant(const struct config_union *variants, const char *name, size_t len)
@@ -46,14 +56,20 @@ int config_find_variant(const struct config_union *variants, const char *name, s
 	return -1;
 }
 
-static bool config_choice_is(const struct config_choice *choice, const char *text, size_t len)
+int config_find_choice(const struct config_choice *choices, const char *name, size_t len)
 {
-	return config_name_is(choice->name, text, len) || config_name_is(choice->alias, text, len);
+	for (int i = 0; choices[i].name; i++) {
+		if (config_name_is(choices[i].name, name, len) ||
+			config_name_is(choices[i].alias, name, len))
+			return i;
+	}
+	return -1;
 }
 
 /* ---- Suggestions ---- */
 
 #define CONFIG_NAME_MAX 40
+#define CONFIG_NEAR     3 /* changes: so many are not a typing error */
 
 /* Edit distance (insert, delete, replace), case ignored; large if either is too long. */
 static unsigned int config_distance(const char *a, size_t a_len, const char *b, size_t b_len)
@@ -80,41 +96,32 @@ static unsigned int config_distance(const char *a, size_t a_len, const char *b, 
 	return row[b_len];
 }
 
-/* Makes `candidate` the best one if it is nearer. */
-static void config_compare_near(const char *candidate, const char *name, size_t len,
-	const char **best, unsigned int *best_distance)
+void config_near_try(struct config_near *near, const char *candidate)
 {
+	unsigned int limit = near->best ? near->distance : CONFIG_NEAR;
 	unsigned int distance;
 
 	if (!candidate)
 		return;
-	distance = config_distance(name, len, candidate, strlen(candidate));
-	if (distance < *best_distance && distance < len) {
-		*best_distance = distance;
-		*best = candidate;
-	}
-}
-
-const char *config_nearest(const struct config_struct *schema, const char *name, size_t len)
-{
-	const char *best = NULL;
-	unsigned int best_distance = 3; /* further off is not a typing error */
-
-	for (const struct config_field *f = schema->fields; f->name; f++) {
-		config_compare_near(f->name, name, len, &best, &best_distance);
-		config_compare_near(f->alias, name, len, &best, &best_distance);
-	}
-	return best;
+	distance = config_distance(near->name, near->len, candidate, strlen(candidate));
+	if (distance >= limit || distance >= near->len)
+		return;
+	near->best = candidate;
+	near->distance = distance;
 }
 
 struct err *config_unknown_name(
 	const struct config_struct *schema, const char *what, const char *name, size_t len)
 {
-	const char *near = config_nearest(schema, name, len);
+	struct config_near near = {.name = name, .len = len};
 
-	if (near)
-		return err_new(
-			0, "Unknown %s '%.*s'; did you mean '%s'?", what, (int)len, name, near);
+	for (const struct config_field *f = schema->fields; f->name; f++) {
+		config_near_try(&near, f->name);
+		config_near_try(&near, f->alias);
+	}
+	if (near.best)
+		return err_new(0, "Unknown %s '%.*s'; did you mean '%s'?", what, (int)len, name,
+			near.best);
 	return err_new(0, "Unknown %s '%.*s'", what, (int)len, name);
 }
 
@@ -190,27 +197,42 @@ struct err *config_set_uint(const struct config_field *field, uint64_t value, vo
 	return NULL;
 }
 
+/* `names` are all that it could have been. */
+static struct err *config_not_one_of(const struct config_near *near, const char *names)
+{
+	if (near->best)
+		return err_new(0, "'%.*s' is not one of %s; did you mean '%s'?", (int)near->len,
+			near->name, names, near->best);
+	return err_new(0, "'%.*s' is not one of %s", (int)near->len, near->name, names);
+}
+
 struct err *config_set_enum(
 	const struct config_field *field, const char *text, size_t len, void *object)
 {
 	auto_strbuf struct strbuf names = STRBUF_INIT(1024);
+	struct config_near near = {.name = text, .len = len};
+	int which = config_find_choice(field->choices, text, len);
 
-	for (int i = 0; field->choices[i].name; i++) {
-		if (config_choice_is(&field->choices[i], text, len)) {
-			*(int *)config_slot(field, object) = i;
-			return NULL;
-		}
-		strbuf_printf(&names, "%s%s", i ? ", " : "", field->choices[i].name);
+	if (which >= 0) {
+		*(int *)config_slot(field, object) = which;
+		return NULL;
 	}
-	return err_new(0, "'%.*s' is not one of %s", (int)len, text, strbuf_text(&names));
+	for (int i = 0; field->choices[i].name; i++) {
+		strbuf_printf(&names, "%s%s", i ? ", " : "", field->choices[i].name);
+		config_near_try(&near, field->choices[i].name);
+	}
+	return config_not_one_of(&near, strbuf_text(&names));
 }
 
 struct err *config_set_string(
 	const struct config_field *field, const char *text, size_t len, void *object)
 {
 	char **slot = config_slot(field, object);
-	char *copy = strndup(text, len);
+	char *copy;
 
+	if (field->filled && !len)
+		return err_new(0, "The value is empty");
+	copy = strndup(text, len);
 	if (!copy)
 		return err_new(ENOMEM, "Cannot store '%s'", field->name);
 	free(*slot);
@@ -253,10 +275,13 @@ struct err *config_unknown_variant(
 	const struct config_union *variants, const char *name, size_t len)
 {
 	auto_strbuf struct strbuf names = STRBUF_INIT(1024);
+	struct config_near near = {.name = name, .len = len};
 
-	for (int i = 0; variants->variants[i].name; i++)
+	for (int i = 0; variants->variants[i].name; i++) {
 		strbuf_printf(&names, "%s%s", i ? ", " : "", variants->variants[i].name);
-	return err_new(0, "'%.*s' is not one of %s", (int)len, name, strbuf_text(&names));
+		config_near_try(&near, variants->variants[i].name);
+	}
+	return config_not_one_of(&near, strbuf_text(&names));
 }
 
 static void config_deinit_union(const struct config_union *variants, void *object)

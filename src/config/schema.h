@@ -57,6 +57,7 @@ struct config_field {
 	enum config_kind kind;
 	bool required;
 	bool leads;    /* a first item without '=' is this field's value */
+	bool filled;   /* CONFIG_STRING: an empty text is an error */
 	char letter;   /* short option, for options of a command; 0: none */
 	uint8_t width; /* CONFIG_UINT: bytes */
 	size_t offset;
@@ -65,8 +66,9 @@ struct config_field {
 	const char *def;                     /* default as text, or NULL for zero */
 	const struct config_choice *choices; /* CONFIG_ENUM; ends with name == NULL */
 	const struct config_struct *fields;  /* CONFIG_STRUCT */
-	size_t given_offset; /* CONFIG_STRUCT: of a bool that tells whether it was given; its value
-				may be left out. 0: none */
+	size_t given_offset; /* of a bool that tells whether it was given: in text or JSON
+				(CONFIG_STRUCT; as an option it may come without a value if no field
+				is required), or in text (others). 0: none */
 	const struct config_union *variants; /* CONFIG_UNION */
 	const struct config_field *item;     /* CONFIG_LIST: type of the items; offset is 0 */
 	size_t item_size;                    /* CONFIG_LIST */
@@ -102,6 +104,8 @@ struct config_objects {
 
 /* Adds "id_name,TEXT"; an error if the name is bad or taken. */
 struct err *must_check config_objects_add(struct config_objects *objects, const char *text);
+/* An error if no value has used one of them. */
+struct err *must_check config_objects_check(const struct config_objects *objects);
 void config_objects_deinit(struct config_objects *objects);
 
 /* Writes every default into a zeroed object. */
@@ -116,8 +120,16 @@ const struct config_field *config_find(
 void config_set_given(const struct config_field *field, bool given, void *object);
 /* May an option of a command come without a value? */
 bool config_is_switch(const struct config_field *field);
-/* The known name that looks most like `name`, or NULL if none is near. */
-const char *config_nearest(const struct config_struct *schema, const char *name, size_t len);
+
+/* A search for the known name that looks most like one that is not known. */
+struct config_near {
+	const char *name; /* len characters */
+	size_t len;
+	const char *best; /* NULL: none is near */
+	unsigned int distance;
+};
+/* Keeps the candidate if it is the nearest so far; NULL is none. */
+void config_near_try(struct config_near *near, const char *candidate);
 
 /*
  * Parses text as the value of one field of `object`, whose defaults are in place. `objects` may be
@@ -166,6 +178,8 @@ void config_describe_type(const struct config_field *field, struct strbuf *out);
 /* What a field is for, with "(also alias)", "[required]" or "[default: x]"; `dashes` are those of
  * an option's name. */
 void config_describe_help(const struct config_field *field, const char *dashes, struct strbuf *out);
+/* What a variant is, with "(also alias)" and "[default]". */
+void config_describe_variant(const struct config_union *variants, int which, struct strbuf *out);
 /* Words in lines that are not too long, indented. */
 void config_describe_wrapped(const char *text, struct strbuf *out, unsigned int indent);
 /* Describes what a field's value is made of for people: "* key=<type>, help [default: x]",
@@ -201,6 +215,8 @@ struct err *must_check config_list_grow(
 int config_find_variant(const struct config_union *variants, const char *name, size_t len);
 struct err *must_check config_unknown_variant(
 	const struct config_union *variants, const char *name, size_t len);
+/* The choice of that name or alias, or -1. */
+int config_find_choice(const struct config_choice *choices, const char *name, size_t len);
 /* Makes a union that variant, defaults in place. */
 struct err *must_check config_choose_variant(
 	const struct config_union *variants, int which, void *object);

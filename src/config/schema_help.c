@@ -5,6 +5,7 @@
 #include "config/schema.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define CONFIG_HELP_WIDTH 96
 
@@ -74,6 +75,23 @@ static void config_describe_bullet(
 		out->data[start + indent] = bullet;
 }
 
+/* Another spelling, but for what differs by its capitals only. */
+static bool config_is_other(const char *alias, const char *name)
+{
+	return alias && strcasecmp(alias, name) != 0;
+}
+
+void config_describe_variant(const struct config_union *variants, int which, struct strbuf *out)
+{
+	const struct config_variant *v = &variants->variants[which];
+
+	strbuf_puts(out, v->help);
+	if (config_is_other(v->alias, v->name))
+		strbuf_printf(out, " (also %s)", v->alias);
+	if (which == variants->default_variant)
+		strbuf_puts(out, " [default]");
+}
+
 static void config_describe_variants(
 	const struct config_union *variants, struct strbuf *out, unsigned int indent)
 {
@@ -81,8 +99,8 @@ static void config_describe_variants(
 		const struct config_variant *v = &variants->variants[i];
 		auto_strbuf struct strbuf text = STRBUF_INIT(KIB(4));
 
-		strbuf_printf(&text, "%s: %s%s", v->name, v->help,
-			i == variants->default_variant ? " [default]" : "");
+		strbuf_printf(&text, "%s: ", v->name);
+		config_describe_variant(variants, i, &text);
 		config_describe_bullet('-', &text, out, indent);
 		if (v->fields)
 			config_describe_struct(v->fields, out, indent + 4);
@@ -104,6 +122,11 @@ void config_describe_help(const struct config_field *f, const char *dashes, stru
 	strbuf_puts(out, f->help);
 	if (f->alias)
 		strbuf_printf(out, " (also %s%s)", dashes, f->alias);
+	for (int i = 0; f->kind == CONFIG_ENUM && f->choices[i].name; i++) {
+		if (config_is_other(f->choices[i].alias, f->choices[i].name))
+			strbuf_printf(
+				out, " (%s: also %s)", f->choices[i].name, f->choices[i].alias);
+	}
 	if (f->required)
 		strbuf_puts(out, " [required]");
 	else if (f->def)

@@ -168,7 +168,9 @@ static struct err *config_json_field(const struct config_field *field, json_t *v
 		return config_json_string(field, value, object);
 	case CONFIG_STRUCT:
 		config_set_given(field, !json_is_false(value), object);
-		if (field->given_offset && json_is_boolean(value))
+		if (json_is_false(value) && field->given_offset)
+			return NULL;
+		if (json_is_true(value) && config_is_switch(field))
 			return NULL;
 		return config_json_struct(field->fields, &seen, value, false, slot);
 	case CONFIG_UNION:

@@ -20,12 +20,16 @@ const struct config_field *config_option_find(const struct config_struct *schema
 
 static struct err *config_option_unknown(const struct config_struct *schema, const char *name)
 {
-	const char *near = config_nearest(schema, name, strlen(name));
+	struct config_near near = {.name = name, .len = strlen(name)};
 
 	if (!name[0] || !name[1])
 		return err_new(0, "Unknown option '-%s'", name);
-	if (near)
-		return err_new(0, "Unknown option '--%s'; did you mean '--%s'?", name, near);
+	for (const struct config_field *f = schema->fields; f->name; f++) {
+		config_near_try(&near, f->name);
+		config_near_try(&near, f->alias);
+	}
+	if (near.best)
+		return err_new(0, "Unknown option '--%s'; did you mean '--%s'?", name, near.best);
 	return err_new(0, "Unknown option '--%s'", name);
 }
 
@@ -48,9 +52,16 @@ static struct err *config_option_mark(
 				       real->name, field->name);
 }
 
+/* `value` NULL: none was given, nor need it be. */
 static struct err *config_option_apply(const struct config_field *field,
 	struct config_objects *objects, const char *value, void *object)
 {
+	const struct config_field *one = field->kind == CONFIG_LIST ? field->item : field;
+
+	if (!value)
+		value = "";
+	else if (!*value && one->kind == CONFIG_STRUCT)
+		return err_new(0, "The value is empty");
 	if (field->kind == CONFIG_OBJECT)
 		return config_objects_add(objects, value);
 	if (field->kind == CONFIG_LIST)
@@ -71,9 +82,7 @@ struct err *config_option_set(const struct config_struct *schema, struct config_
 		return err;
 	if (!value && field->kind == CONFIG_BOOL)
 		value = "on";
-	if (!value && field->given_offset)
-		value = "";
-	if (!value)
+	if (!value && !config_is_switch(field))
 		return err_new(0, "--%s needs a value", field->name);
 	return err_wrap(config_option_apply(field, objects, value, object), "Bad value of --%s",
 		field->name);

@@ -2,7 +2,7 @@
 /*
  * Command line text to objects. The grammar is in schema.h.
  */
-#include "config/schema.h"
+#include "config/schema_text_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,12 +15,7 @@ struct config_object {
 	struct config_object *next;
 	char *name;
 	char *text; /* inside name's memory */
-};
-
-/* A stretch of text, not terminated; p NULL: nothing, which is less than an empty text. */
-struct config_span {
-	const char *p;
-	size_t len;
+	bool used;
 };
 
 /*
@@ -47,10 +42,10 @@ static bool config_is_id(struct config_span text)
 	return text.len >= 3 && !memcmp(text.p, "id_", 3);
 }
 
-static const struct config_object *config_objects_find(
+static struct config_object *config_objects_find(
 	const struct config_objects *objects, struct config_span name)
 {
-	for (const struct config_object *o = objects ? objects->first : NULL; o; o = o->next) {
+	for (struct config_object *o = objects ? objects->first : NULL; o; o = o->next) {
 		if (strlen(o->name) == name.len && !memcmp(o->name, name.p, name.len))
 			return o;
 	}
@@ -82,6 +77,15 @@ struct err *config_objects_add(struct config_objects *objects, const char *text)
 	return NULL;
 }
 
+struct err *config_objects_check(const struct config_objects *objects)
+{
+	for (const struct config_object *o = objects->first; o; o = o->next) {
+		if (!o->used)
+			return err_new(0, "Nothing refers to the object '%s'", o->name);
+	}
+	return NULL;
+}
+
 void config_objects_deinit(struct config_objects *objects)
 {
 	while (objects->first) {
@@ -96,7 +100,7 @@ void config_objects_deinit(struct config_objects *objects)
 /* Replaces the name of an object by its text; other text stays. */
 static struct err *config_resolve(const struct config_parse *parse, struct config_span *text)
 {
-	const struct config_object *object;
+	struct config_object *object;
 
 	if (!config_is_id(*text))
 		return NULL;
@@ -104,6 +108,7 @@ static struct err *config_resolve(const struct config_parse *parse, struct confi
 	if (!object)
 		return err_new(0, "There is no object '%.*s' (-o %.*s,...)", (int)text->len,
 			text->p, (int)text->len, text->p);
+	object->used = true;
 	*text = (struct config_span){object->text, strlen(object->text)};
 	return NULL;
 }
@@ -175,7 +180,7 @@ static unsigned int config_suffix(struct config_span *text)
 	return 10 * ((unsigned int)(found - suffixes) + 1);
 }
 
-static struct err *config_parse_uint(struct config_span text, uint64_t *ret_value)
+struct err *config_parse_uint(struct config_span text, uint64_t *ret_value)
 {
 	struct config_span rest = text;
 	unsigned int shift = config_suffix(&rest);
@@ -217,12 +222,18 @@ static struct err *config_parse_value(struct config_parse *parse, const struct c
 
 	if (!err && is_id && !value.len && config_is_scalar(field) && !field->required)
 		return NULL;
-	return err ? err : config_parse_field(parse, field, text, object);
+	if (!err && !text.len && field->kind == CONFIG_STRUCT)
+		err = err_new(0, "The value is empty");
+	if (!err)
+		err = config_parse_field(parse, field, text, object);
+	if (!err)
+		config_set_given(field, true, object);
+	return err;
 }
 
-/* One "key=value"; `seen` has a bit for each field. */
-static struct err *config_parse_pair(struct config_parse *parse, const struct config_struct *schema,
-	struct config_span pair, uint64_t *seen, void *object)
+/* One "key=value". */
+static struct err *config_parse_pair(struct config_parse *parse, struct config_scope *scope,
+	struct config_span pair, void *object)
 {
 	struct config_span key = config_cut(&pair, '=');
 	const struct config_field *field;
@@ -232,12 +243,12 @@ static struct err *config_parse_pair(struct config_parse *parse, const struct co
 		return err;
 	if (!key.len)
 		return err_new(0, "A key is missing");
-	field = config_find(schema, key.p, key.len);
+	field = config_find(scope->schema, key.p, key.len);
 	if (!field)
-		return config_unknown_name(schema, "key", key.p, key.len);
+		return pair.p ? config_unknown_key(scope, key) : config_not_a_pair(scope, key);
 	if (!pair.p)
-		return err_new(0, "'%s' has no value: write %s=VALUE", field->name, field->name);
-	err = config_mark(schema, field, seen);
+		return config_no_value(field);
+	err = config_mark(scope->schema, field, &scope->seen);
 	if (err)
 		return err;
 	err = config_parse_value(parse, field, pair, object);
@@ -254,16 +265,16 @@ static const struct config_field *config_leading(const struct config_struct *sch
 	return NULL;
 }
 
-static struct err *config_parse_struct(struct config_parse *parse,
-	const struct config_struct *schema, struct config_span text, void *object)
+static struct err *config_parse_struct(struct config_parse *parse, struct config_scope scope,
+	struct config_span text, void *object)
 {
 	struct config_span rest = text;
 	struct config_span lead = config_cut(&rest, ',');
-	const struct config_field *leading = config_leading(schema);
-	uint64_t seen = 0;
+	const struct config_field *leading = config_leading(scope.schema);
 
-	if (leading && lead.len && !config_has(lead, '=')) {
-		struct err *err = config_mark(schema, leading, &seen);
+	if (leading && lead.len && !config_has(lead, '=') &&
+		!config_find(scope.schema, lead.p, lead.len)) {
+		struct err *err = config_mark(scope.schema, leading, &scope.seen);
 
 		if (!err)
 			err = config_parse_value(parse, leading, lead, object);
@@ -272,13 +283,12 @@ static struct err *config_parse_struct(struct config_parse *parse,
 		text = rest;
 	}
 	while (text.p) {
-		struct err *err =
-			config_parse_pair(parse, schema, config_cut(&text, ','), &seen, object);
+		struct err *err = config_parse_pair(parse, &scope, config_cut(&text, ','), object);
 
 		if (err)
 			return err;
 	}
-	return config_check_required(schema, seen);
+	return config_check_required(scope.schema, scope.seen);
 }
 
 /* The keys of a variant; no text at all if only its name was given. */
@@ -286,12 +296,13 @@ static struct err *config_parse_variant(struct config_parse *parse,
 	const struct config_union *variants, int which, struct config_span text, void *object)
 {
 	const struct config_variant *variant = &variants->variants[which];
+	const struct config_scope scope = {.schema = variant->fields, .variants = variants};
 	struct err *err = config_choose_variant(variants, which, object);
 
 	if (err)
 		return err;
 	if (variant->fields)
-		return config_parse_struct(parse, variant->fields, text, object);
+		return config_parse_struct(parse, scope, text, object);
 	if (text.p)
 		return err_new(0, "'%s' takes no keys, but ',%.*s' follows", variant->name,
 			(int)text.len, text.p);
@@ -302,7 +313,7 @@ static struct err *config_parse_variant(struct config_parse *parse,
 static struct err *config_parse_bare(struct config_parse *parse,
 	const struct config_union *variants, struct config_span text, void *object)
 {
-	const struct config_struct *fields = variants->variants[variants->default_variant].fields;
+	const struct config_struct *fields = config_default_fields(variants);
 	const struct config_field *bare =
 		config_find(fields, variants->bare_key, strlen(variants->bare_key));
 	struct err *err = config_choose_variant(variants, variants->default_variant, object);
@@ -322,14 +333,20 @@ static struct err *config_parse_union(struct config_parse *parse,
 	struct config_span name = config_cut(&rest, ',');
 	int which = config_find_variant(variants, name.p, name.len);
 
+	const struct config_struct *fields = config_default_fields(variants);
+
+	if (!text.len)
+		return err_new(0, "The value is empty");
 	if (which >= 0)
 		return config_parse_variant(parse, variants, which, rest, object);
-	if (variants->default_variant >= 0 && config_has(name, '='))
+	if (fields && config_has(name, '='))
 		return config_parse_variant(
 			parse, variants, variants->default_variant, text, object);
+	if (fields && config_find(fields, name.p, name.len))
+		return config_no_value(config_find(fields, name.p, name.len));
 	if (variants->bare_key && name.len && !rest.p)
 		return config_parse_bare(parse, variants, text, object);
-	return config_unknown_variant(variants, name.p, name.len);
+	return config_unknown_kind(variants, name, rest);
 }
 
 static struct err *config_parse_item(struct config_parse *parse, const struct config_field *field,
@@ -373,7 +390,8 @@ static struct err *config_parse_resolved(struct config_parse *parse,
 		return config_set_enum(field, text.p, text.len, object);
 	case CONFIG_STRUCT:
 		config_set_given(field, true, object);
-		return config_parse_struct(parse, field->fields, text.len ? text : nothing, slot);
+		return config_parse_struct(parse, (struct config_scope){.schema = field->fields},
+			text.len ? text : nothing, slot);
 	case CONFIG_UNION:
 		return config_parse_union(parse, field->variants, text, slot);
 	case CONFIG_LIST:

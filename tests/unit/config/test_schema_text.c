@@ -186,7 +186,7 @@ static void test_keys(void **state)
 	fails(f, "size=1,sz=1", "'size' is given twice");
 	fails(f, "size", "'size' has no value: write size=VALUE");
 	fails(f, "flag=on,flag", "'flag' has no value");
-	fails(f, "nothing", "Unknown key 'nothing'");
+	fails(f, "nothing", "'nothing' is not key=value");
 	fails(f, "=1", "A key is missing");
 	fails(f, ",", "A key is missing");
 	fails(f, "size=1,", "A key is missing");
@@ -194,6 +194,30 @@ static void test_keys(void **state)
 	fails(f, "size=1,,flag=on", "A key is missing");
 	fails(f, "pair=b=1", "'a' is missing");
 	fails(f, " size=1", "Unknown key ' size'");
+}
+
+static void test_what_was_probably_meant(void **state)
+{
+	struct fixture *f = *state;
+
+	fails(f, "sise", "'sise' is not key=value; did you mean size=VALUE?");
+	fails(f, "200", "'200' is not key=value; did you mean byte=200?");
+	fails(f, "red", "'red' is not key=value; did you mean color=red?");
+	fails(f, "some/path", "did you mean text=some/path?");
+	fails(f, "flag=on,some/path", "'some/path' is not key=value");
+	fails(f, "color=gren", "'gren' is not one of red, green; did you mean 'green'?");
+	fails(f, "form=circel", "'circel' is not one of circle, point; did you mean 'circle'?");
+}
+
+static void test_objects_that_nothing_refers_to(void **state)
+{
+	struct fixture *f = *state;
+
+	object(f, "id_a,4k");
+	parses(f, "size=id_a");
+	assert_ok(config_objects_check(&f->objects));
+	object(f, "id_b,4k");
+	assert_err(config_objects_check(&f->objects), "Nothing refers to the object 'id_b'");
 }
 
 static void test_errors_name_the_whole_path(void **state)
@@ -221,7 +245,8 @@ static void test_nested_struct(void **state)
 	assert_int_equal(f->sample.pair.a, 5);
 	assert_int_equal(f->sample.pair.b, 7);
 	/* Two keys need an object: the second one belongs to the outer struct. */
-	fails(f, "pair=a=5,b=6", "Unknown key 'b'");
+	fails(f, "pair=a=5,b=6",
+		"'b' is a key of 'pair': write pair=b=VALUE, or several keys as pair=id_x");
 	object(f, "id_p,a=5,b=6");
 	parses(f, "pair=id_p,flag=on");
 	assert_int_equal(f->sample.pair.b, 6);
@@ -246,7 +271,8 @@ static void test_unions(void **state)
 	fails(f, "form=id_e", "A key is missing");
 	fails(f, "form=id_p", "'point' takes no keys, but ',radius=9' follows");
 	fails(f, "form=square", "'square' is not one of circle, point");
-	fails(f, "form=", "is not one of circle, point");
+	fails(f, "form=", "The value is empty");
+	fails(f, "pair=", "The value is empty");
 	fails(f, "form=name=x", "is not one of circle, point");
 }
 
@@ -273,10 +299,12 @@ static void test_bare_text_of_an_option(void **state)
 	assert_ok(config_parse_text(figure, &f->objects, "circle,name=id_n", &f->sample));
 	assert_string_equal(f->sample.figure.name, "a,b=c");
 	assert_err(config_parse_text(figure, &f->objects, "/some,file", &f->sample),
-		"'/some' is not one of circle, point");
+		"a name with a comma goes through an object: name=id_x -o id_x,TEXT");
 	assert_err(config_parse_text(figure, &f->objects, "/some=file", &f->sample),
 		"Unknown key '/some'");
-	assert_err(config_parse_text(figure, &f->objects, "", &f->sample), "is not one of");
+	assert_err(config_parse_text(figure, &f->objects, "", &f->sample), "The value is empty");
+	assert_err(config_parse_text(figure, &f->objects, "radius", &f->sample),
+		"'radius' has no value: write radius=VALUE");
 }
 
 static void test_lists(void **state)
@@ -393,7 +421,7 @@ static void test_objects_that_refer_to_each_other(void **state)
 	object(f, "id_self,id_self,id_self");
 	object(f, "id_a,pair=id_b");
 	object(f, "id_b,a=id_b");
-	fails(f, "pairs=id_self", "Unknown key 'id_self,id_self'");
+	fails(f, "pairs=id_self", "'id_self,id_self' is not key=value");
 	fails(f, "id_a", "'a=id_b' is not a number");
 }
 
@@ -484,6 +512,8 @@ static void test_options(void **state)
 	assert_err(SET("x", NULL), "Unknown option '-x'");
 	assert_err(SET("", NULL), "Unknown option");
 	assert_err(SET("byte", "x"), "Bad value of --byte");
+	assert_err(SET("pair", ""), "Bad value of --pair");
+	assert_err(SET("form", ""), "The value is empty");
 	assert_ok(SET("o", "id_n,3"));
 	assert_ok(SET("object", "id_m,4"));
 	assert_ok(SET("numbers", "id_n"));
@@ -504,6 +534,8 @@ int main(void)
 		TEST(test_strings),
 		TEST(test_enums),
 		TEST(test_keys),
+		TEST(test_what_was_probably_meant),
+		TEST(test_objects_that_nothing_refers_to),
 		TEST(test_errors_name_the_whole_path),
 		TEST(test_nested_struct),
 		TEST(test_unions),

@@ -454,7 +454,7 @@ static void test_network_rules(void **state)
 	rejects("net", "if=t,qp=17", "17 is out of range");
 	rejects("net", "if=t,qp=16,iothreads=17", "17 is out of range");
 	rejects("net", "if=t,iothreads=0", "0 is out of range");
-	rejects("net", "passt,iothreads=2", "Unknown key");
+	rejects("net", "passt,iothreads=2", "'iothreads' is a key of 'tap'");
 	refuses("net", "if=t,iothreads=2", "iothreads=2 is more than queue_pairs=1");
 	refuses("net", "if=t,qp=2,iothreads=2,vhost=on", "nothing to do with vhost=on");
 	rejects("net", "if=t,mtu=65536", "65536 is out of range");
