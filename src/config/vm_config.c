@@ -4,6 +4,7 @@
  */
 #include "config/vm_config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "config/vm_config_internal.h"
@@ -57,7 +58,9 @@ struct err *vm_config_check(struct vm_config_builder *builder)
 {
 	struct err *err = vm_config_prepare(builder);
 
-	return err ? err : vm_config_validate(&builder->config);
+	if (!err)
+		err = vm_config_validate(&builder->config);
+	return err ? err : config_objects_check(&builder->objects);
 }
 
 struct err *vm_config_finish(struct vm_config_builder *builder, struct vm_config *ret_config)
@@ -113,6 +116,9 @@ static struct err *vm_config_check_memory(const struct memory_config *memory)
 	if (memory->size < VM_CONFIG_MEMORY_MIN)
 		return err_new(
 			0, "--memory: size=%llu is less than 2M", (unsigned long long)memory->size);
+	if (memory->backend == MEMORY_MEMFD && memory->shared_given && !memory->shared)
+		return err_new(
+			0, "--memory: backend=memfd is always shared: shared=off excludes it");
 	if (memory->hugetlb && memory->transparent_hugepage)
 		return err_new(0, "--memory: hugetlb and transparent_hugepage exclude each other");
 	return NULL;
@@ -140,6 +146,10 @@ static struct err *vm_config_check_payload(const struct vm_config *config)
 	if (!config->kernel && !config->pvh && !config->firmware.given)
 		return err_new(
 			0, "No kernel: give --kernel PATH (or --pvh PATH, or --firmware PATH)");
+	if (config->firmware.given &&
+		(config->kernel_cache || config->kernel_unpack == KERNEL_UNPACK_GUEST))
+		return err_new(0,
+			"--kernel-unpack and --kernel-cache have no effect with --firmware, which gets the kernel as it is");
 	if (!config->kernel && !config->pvh && (config->initramfs || config->cmdline))
 		return err_new(0, "--initramfs and --cmdline need --kernel");
 	return NULL;
@@ -198,6 +208,9 @@ static struct err *vm_config_check_tap(const struct net_config *net)
 
 	if (net->fd && (net->if_name || net->tap))
 		return err_new(0, "--net: fd excludes if and tap");
+	if (net->if_name && !is_tun)
+		return err_new(
+			0, "--net: tap=%s excludes if: it is an interface's own device", net->tap);
 	if (net->fd > INT32_MAX)
 		return err_new(0, "--net: fd=%u is not a descriptor", net->fd);
 	if (!net->fd && is_tun && (!net->if_name || !*net->if_name))
@@ -212,8 +225,6 @@ static struct err *vm_config_check_passt(const struct net_config *net)
 {
 	if (net->socket && (net->path || net->tcp || net->udp || net->args))
 		return err_new(0, "--net: socket excludes path, tcp, udp and args");
-	if (net->path && !*net->path)
-		return err_new(0, "--net: path= is empty");
 	return NULL;
 }
 
@@ -242,6 +253,37 @@ bool vm_config_is_id(const char *id, size_t max)
 		       len;
 }
 
+/* The name of a disk, by which log lines and the library know it. */
+static void vm_config_disk_name(
+	const struct vm_config *config, size_t index, char ret_name[VM_CONFIG_ID_MAX + 1])
+{
+	const char *id = config->blk[index].id;
+
+	if (id)
+		(void)snprintf(ret_name, VM_CONFIG_ID_MAX + 1, "%s", id);
+	else
+		(void)snprintf(ret_name, VM_CONFIG_ID_MAX + 1, "virtio-blk-%zu", index);
+}
+
+static struct err *vm_config_check_disk_name(const struct vm_config *config, size_t index)
+{
+	const char *id = config->blk[index].id;
+	char name[VM_CONFIG_ID_MAX + 1];
+	char other[VM_CONFIG_ID_MAX + 1];
+
+	if (id && !vm_config_is_id(id, VM_CONFIG_ID_MAX))
+		return err_new(0,
+			"--blk: id=%s is not 1 to %u letters, digits, dashes, dots and underscores",
+			id, VM_CONFIG_ID_MAX);
+	vm_config_disk_name(config, index, name);
+	for (size_t i = 0; i < index; i++) {
+		vm_config_disk_name(config, i, other);
+		if (!strcmp(name, other))
+			return err_new(0, "--blk: two disks have id=%s", name);
+	}
+	return NULL;
+}
+
 static struct err *vm_config_check_blk(const struct vm_config *config, size_t index)
 {
 	const struct blk_config *blk = &config->blk[index];
@@ -258,23 +300,18 @@ static struct err *vm_config_check_blk(const struct vm_config *config, size_t in
 			blk->iothreads);
 	if (blk->backing && blk->format != BLK_FORMAT_QCOW2)
 		return err_new(0, "--blk: backing=%s needs format=qcow2", blk->backing);
+	if (!blk->backing && blk->backing_format != BLK_FORMAT_RAW)
+		return err_new(
+			0, "--blk: backing_format is for a backing image: give backing=PATH");
+	if (blk->cache == BLK_CACHE_NONE && blk->direct_given && !blk->direct)
+		return err_new(0, "--blk: cache=none is direct=on: direct=off excludes it");
 	if (blk->registered_memory &&
 		(blk->format != BLK_FORMAT_RAW || blk->api != BLK_API_IO_URING))
 		return err_new(0, "--blk: registered_memory=on needs api=io_uring and format=raw");
 	if (blk->registered_memory && config->balloon.given)
 		return err_new(0,
 			"--blk: registered_memory=on pins all of the guest's memory, and --balloon would give none back: give one of them");
-	if (!blk->id)
-		return NULL;
-	if (!vm_config_is_id(blk->id, VM_CONFIG_ID_MAX))
-		return err_new(0,
-			"--blk: id=%s is not 1 to %u letters, digits, dashes, dots and underscores",
-			blk->id, VM_CONFIG_ID_MAX);
-	for (size_t i = 0; i < index; i++) {
-		if (config->blk[i].id && !strcmp(config->blk[i].id, blk->id))
-			return err_new(0, "--blk: two disks have id=%s", blk->id);
-	}
-	return NULL;
+	return vm_config_check_disk_name(config, index);
 }
 
 static struct err *vm_config_check_pmem(const struct pmem_config *pmem)
@@ -290,8 +327,9 @@ static struct err *vm_config_check_pmem(const struct pmem_config *pmem)
 
 /* ---- What the guest is told by name ---- */
 
-static struct err *vm_config_check_fw_cfg(const struct fw_cfg_config *item)
+static struct err *vm_config_check_fw_cfg(const struct vm_config *config, size_t index)
 {
+	const struct fw_cfg_config *item = &config->fw_cfg[index];
 	size_t len = strlen(item->name);
 
 	if (!len || len > VM_CONFIG_FW_CFG_MAX)
@@ -299,11 +337,16 @@ static struct err *vm_config_check_fw_cfg(const struct fw_cfg_config *item)
 			item->name, len, VM_CONFIG_FW_CFG_MAX);
 	if (!item->file == !item->string)
 		return err_new(0, "--fw-cfg: name=%s: give one of file and string", item->name);
+	for (size_t i = 0; i < index; i++) {
+		if (!strcmp(config->fw_cfg[i].name, item->name))
+			return err_new(0, "--fw-cfg: two items have name=%s", item->name);
+	}
 	return NULL;
 }
 
-static struct err *vm_config_check_credential(const struct credential_config *credential)
+static struct err *vm_config_check_credential(const struct vm_config *config, size_t index)
 {
+	const struct credential_config *credential = &config->credential[index];
 	const char *name = credential->name;
 	size_t len = strlen(name);
 
@@ -315,6 +358,10 @@ static struct err *vm_config_check_credential(const struct credential_config *cr
 		return err_new(0, "--credential: name=%s cannot name a credential", name);
 	if (!credential->file == !credential->value)
 		return err_new(0, "--credential: name=%s: give one of file and value", name);
+	for (size_t i = 0; i < index; i++) {
+		if (!strcmp(config->credential[i].name, name))
+			return err_new(0, "--credential: two have name=%s", name);
+	}
 	return NULL;
 }
 
@@ -323,9 +370,9 @@ static struct err *vm_config_check_texts(const struct vm_config *config)
 	struct err *err = NULL;
 
 	for (size_t i = 0; !err && i < config->n_fw_cfg; i++)
-		err = vm_config_check_fw_cfg(&config->fw_cfg[i]);
+		err = vm_config_check_fw_cfg(config, i);
 	for (size_t i = 0; !err && i < config->n_credential; i++)
-		err = vm_config_check_credential(&config->credential[i]);
+		err = vm_config_check_credential(config, i);
 	for (size_t i = 0; !err && i < config->n_oem_string; i++) {
 		if (!*config->oem_string[i])
 			err = err_new(0, "--oem-string: the text is empty");

@@ -32,6 +32,7 @@ struct memory_config {
 	uint64_t size;
 	enum memory_backend backend;
 	bool shared;
+	bool shared_given; /* on the command line */
 	bool transparent_hugepage;
 	uint64_t hugetlb; /* page size in bytes; 0: ordinary pages */
 	bool prealloc;
@@ -53,8 +54,9 @@ struct console_config {
 	char *path;
 	bool append;
 	enum console_device device;
-	char *name;  /* of a virtio port that is no console; or NULL */
-	bool packed; /* virtio: the device's rings, which all its ports share */
+	bool device_given; /* on the command line */
+	char *name;        /* of a virtio port that is no console; or NULL */
+	bool packed;       /* virtio: the device's rings, which all its ports share */
 };
 
 enum blk_kind { BLK_FILE };
@@ -73,6 +75,7 @@ struct blk_config {
 	enum blk_api api;
 	enum blk_cache cache;
 	bool direct;
+	bool direct_given; /* on the command line */
 	bool discard;
 	uint16_t queues;
 	uint16_t iothreads;

@@ -60,6 +60,11 @@ struct err *vm_config_check_consoles(const struct vm_config *config)
 		if (!console->packed && !vm_config_is_virtio(console))
 			return err_new(0,
 				"--console: packed=off is for virtio consoles and ports, not for the serial port");
+		if (console->name && console->device_given &&
+			console->device == CONSOLE_DEVICE_SERIAL)
+			return err_new(0,
+				"--console: name=%s is a virtio port: device=serial excludes it",
+				console->name);
 		stdios += console->kind == CONSOLE_CONFIG_STDIO;
 		serials += !vm_config_is_virtio(console);
 		ports += !!console->name;

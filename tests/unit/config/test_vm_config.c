@@ -143,6 +143,8 @@ static void test_bad_texts_for_the_guest(void **state)
 	refuses("credential", "name=,value=x", "cannot name a credential");
 	refuses("credential", "name=..,value=x", "cannot name a credential");
 	refuses("oem-string", "", "the text is empty");
+	refuses2("fw-cfg", "name=opt/a,string=x", "name=opt/a,file=y", "two items have name=opt/a");
+	refuses2("credential", "name=a,value=x", "name=a,value=y", "two have name=a");
 }
 
 static void test_everything(void **state)
@@ -328,6 +330,7 @@ static void test_firmware_rules(void **state)
 	rejects("firmware", "vars=v", "path");
 	rejects("firmware", "code.fd,other.fd", "other.fd");
 	rejects("firmware", "code.fd,path=x", "given twice");
+	rejects("firmware", NULL, "--firmware needs a value");
 	set(f, "firmware", "code.fd,vars=vars.fd");
 	finish(f);
 	assert_true(f->config.firmware.given);
@@ -345,6 +348,32 @@ static void test_firmware_rules(void **state)
 	assert_err(vm_config_check(&f->builder), "--initramfs and --cmdline need --kernel");
 	set(f, "kernel", "k");
 	finish(f);
+}
+
+static void test_firmware_gets_the_kernel_as_it_is(void **state)
+{
+	static const char *const options[][2] = {{"kernel-unpack", "guest"}, {"kernel-cache", "d"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		struct vm_config_builder builder = {0};
+
+		assert_ok(vm_config_set(&builder, "firmware", "code.fd"));
+		assert_ok(vm_config_set(&builder, options[i][0], options[i][1]));
+		assert_err(vm_config_check(&builder), "have no effect with --firmware");
+		vm_config_builder_deinit(&builder);
+	}
+}
+
+static void test_firmware_in_json(void **state)
+{
+	struct fixture *f = *state;
+	struct vm_config_builder builder = {0};
+
+	assert_err(vm_config_set_json(&builder, "{\"firmware\": true}"), "must be an object");
+	vm_config_builder_deinit(&builder);
+	assert_ok(vm_config_set_json(&f->builder, "{\"kernel\": \"k\", \"firmware\": false}"));
+	finish(f);
+	assert_false(f->config.firmware.given);
 }
 
 static void test_cpu_rules(void **state)
@@ -365,6 +394,7 @@ static void test_memory_rules(void **state)
 	refuses("memory", "size=3M,hugetlb=2M", "is not a multiple of the page size");
 	refuses("memory", "hugetlb=4K", "hugetlb=4096 is neither 2M nor 1G");
 	refuses("memory", "hugetlb=2M,thp=on", "exclude each other");
+	refuses("memory", "backend=memfd,shared=off", "shared=off excludes it");
 	refuses("mem-size", "1k", "--memory: size=1024");
 	rejects("memory", "size=0", "0 is out of range");
 }
@@ -405,6 +435,9 @@ static void test_disk_rules(void **state)
 	assert_ok(vm_config_check(&f->builder));
 	set(f, "blk", "path=z,id=root");
 	assert_err(vm_config_check(&f->builder), "two disks have id=root");
+	refuses2("blk", "path=a,id=virtio-blk-1", "path=b", "two disks have id=virtio-blk-1");
+	refuses("blk", "path=x,cache=none,direct=off", "direct=off excludes it");
+	refuses("blk", "path=x,backing_format=qcow2", "give backing=PATH");
 	registered_memory_goes_without_balloon();
 	refuses("blk", "path=x,serial=123456789012345678901", "is longer than 20 bytes");
 	refuses("blk", "path=x,queue_size=100", "is not a power of two");
@@ -441,7 +474,6 @@ static void test_network_rules(void **state)
 	refuses("net", "mtu=1500", "--net: give an interface");
 	refuses("net", "if=", "--net: give an interface");
 	refuses("net", "passt,socket=/s,tcp=22", "--net: socket excludes");
-	refuses("net", "passt,path=", "--net: path= is empty");
 	refuses("net", "passt,mtu=67", "--net: mtu=67 is less than 68");
 	refuses("net", "passt,mac=01:00:00:00:00:01", "not the address of one interface");
 	refuses("net", "tap=/dev/net/tun", "--net: give an interface");
@@ -455,12 +487,76 @@ static void test_network_rules(void **state)
 	rejects("net", "if=t,qp=16,iothreads=17", "17 is out of range");
 	rejects("net", "if=t,iothreads=0", "0 is out of range");
 	rejects("net", "passt,iothreads=2", "'iothreads' is a key of 'tap'");
+	rejects("net", "if=x,tcp=22", "'tcp' is a key of 'passt'");
+	rejects("net", "tap0", "'tap0' is not key=value; did you mean if=tap0?");
+	rejects("net", "pasta", "'pasta' is not one of tap, passt; did you mean 'passt'?");
+	rejects("net", "if", "'if' has no value");
+	refuses("net", "if=tap0,tap=/dev/tap7", "tap=/dev/tap7 excludes if");
 	refuses("net", "if=t,iothreads=2", "iothreads=2 is more than queue_pairs=1");
 	refuses("net", "if=t,qp=2,iothreads=2,vhost=on", "nothing to do with vhost=on");
 	rejects("net", "if=t,mtu=65536", "65536 is out of range");
 	rejects("net", "if=t,api=epoll", "epoll");
 	rejects("net", "if=t,vhost=yes", "yes");
 	rejects("net", "if=t,ifname=u", "Unknown key");
+}
+
+/* Paths that nothing can be opened by, and specs that say nothing. */
+static void test_empty_values(void **state)
+{
+	static const char *const empty[][2] = {
+		{"kernel", ""},
+		{"pvh", ""},
+		{"initramfs", ""},
+		{"kernel-cache", ""},
+		{"firmware", "path="},
+		{"firmware", "code.fd,vars="},
+		{"firmware", ""},
+		{"blk", "path="},
+		{"blk", "path=x,backing="},
+		{"blk", ""},
+		{"pmem", "path="},
+		{"pmem", ""},
+		{"net", "tap="},
+		{"net", "passt,socket="},
+		{"net", "passt,path="},
+		{"net", ""},
+		{"console", "log,path="},
+		{"console", "socket,path="},
+		{"console", ""},
+		{"credential", "name=a,file="},
+		{"fw-cfg", "name=a,file="},
+		{"hypervisor", "kvm,dev_kvm="},
+		{"memory", ""},
+		{"cpu", ""},
+		{"cpu", "topology="},
+		{"balloon", ""},
+		{"entropy", ""},
+		{"watchdog", ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(empty); i++)
+		rejects(empty[i][0], empty[i][1], "The value is empty");
+}
+
+static void test_words_without_a_key(void **state)
+{
+	rejects("memory", "1G", "'1G' is not key=value; did you mean size=1G?");
+	rejects("cpu", "4", "did you mean count=4?");
+	rejects("balloon", "1G", "did you mean size=1G?");
+	rejects("entropy", "1M", "did you mean rate=1M?");
+	rejects("watchdog", "reset", "did you mean action=reset?");
+	rejects("blk", "a,b.img", "a path with a comma goes through an object: path=id_x");
+	rejects("blk", "path", "'path' has no value");
+	rejects("blk", "readonly", "'readonly' has no value: write readonly=VALUE");
+	rejects("firmware", "path", "'path' has no value");
+	rejects("console", "stdoi", "did you mean 'stdio'?");
+	rejects("cpu", "count=4,topology=smt=on,cores=2",
+		"'cores' is a key of 'topology': write topology=cores=VALUE, or several keys as topology=id_x with -o id_x,cores=VALUE,...");
+}
+
+static void test_objects_are_used(void **state)
+{
+	refuses("object", "id_unused,foo", "Nothing refers to the object 'id_unused'");
 }
 
 static void test_network_addresses(void **state)
@@ -487,6 +583,7 @@ static void test_console_rules(void **state)
 	refuses2("console", "pty", "log,path=x", "the serial port has one end, not 2");
 	refuses2("console", "stdio", "stdio,device=virtio", "one console can have stdio, not 2");
 	refuses2("console", "pty,name=a", "null,name=a", "two ports have name=a");
+	refuses("console", "stdio,device=serial,name=a", "device=serial excludes it");
 	refuses("console", "pty,name=", "name= is not 1 to 63 letters");
 	refuses("console", "pty,name=a/b", "name=a/b is not 1 to 63 letters");
 	rejects("console", "log", "'path' is missing");
@@ -605,12 +702,17 @@ int main(void)
 		TEST(test_a_device_may_come_with_keys_or_without),
 		TEST(test_kernel_rules),
 		TEST(test_firmware_rules),
+		TEST(test_firmware_gets_the_kernel_as_it_is),
+		TEST(test_firmware_in_json),
 		TEST(test_cpu_rules),
 		TEST(test_memory_rules),
 		TEST(test_balloon_rules),
 		TEST(test_disk_rules),
 		TEST(test_persistent_memory_rules),
 		TEST(test_network_rules),
+		TEST(test_empty_values),
+		TEST(test_words_without_a_key),
+		TEST(test_objects_are_used),
 		TEST(test_network_addresses),
 		TEST(test_texts_for_the_guest),
 		TEST(test_bad_texts_for_the_guest),
