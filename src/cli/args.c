@@ -72,3 +72,44 @@ const char *cli_args_rest(const struct cli_args *args)
 {
 	return args->next < args->argc ? args->argv[args->next] : NULL;
 }
+
+/* Is it a word that names an option, rather than a value that begins with a dash? */
+static bool cli_is_option_of(const struct config_struct *schema, const char *word)
+{
+	struct cli_option option;
+
+	if (cli_is_long(word))
+		cli_split_long(word, &option);
+	else if (cli_is_short(word) && !word[2])
+		cli_split_short(word, &option);
+	else
+		return false;
+	return config_option_find(schema, option.name) || !strcmp(option.name, "help");
+}
+
+const char *cli_args_field_value(struct cli_args *args, const struct config_struct *schema,
+	const struct config_field *field, const struct cli_option *option)
+{
+	const char *word = cli_args_rest(args);
+
+	if (option->value || !field || field->kind == CONFIG_BOOL)
+		return option->value;
+	if (config_is_switch(field))
+		return cli_args_optional_value(args, option);
+	return word && cli_is_option_of(schema, word) ? NULL : cli_args_value(args, option);
+}
+
+struct err *cli_args_parse(struct cli_args *args, const struct config_struct *schema, void *object)
+{
+	struct cli_option option;
+	struct err *err = NULL;
+	uint64_t seen = 0;
+
+	while (!err && cli_args_next(args, &option)) {
+		const char *value = cli_args_field_value(
+			args, schema, config_option_find(schema, option.name), &option);
+
+		err = config_option_set(schema, NULL, &seen, option.name, value, object);
+	}
+	return err;
+}

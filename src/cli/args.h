@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The words of a command line, one option at a time: --name, --name=value, --name value, -n,
- * -nvalue, -n=value, -n value. Which options take a value is the caller's business. [main]
+ * -nvalue, -n=value, -n value. [main]
  */
 #pragma once
 
-#include "base/macros.h"
+#include "config/schema.h"
 
 #define CLI_NAME_SIZE 64
 
@@ -30,3 +30,12 @@ const char *cli_args_value(struct cli_args *args, const struct cli_option *optio
 const char *cli_args_optional_value(struct cli_args *args, const struct cli_option *option);
 /* The word where cli_args_next() stopped; NULL at the end. */
 const char *cli_args_rest(const struct cli_args *args);
+/*
+ * The same for an option of the schema (`field` NULL: for none of them), which tells whether it
+ * takes a value. The next word is none if it is an option itself: such a value has to be joined.
+ */
+const char *cli_args_field_value(struct cli_args *args, const struct config_struct *schema,
+	const struct config_field *field, const struct cli_option *option);
+/* All options up to the first other word, into an object of the schema. */
+struct err *must_check cli_args_parse(
+	struct cli_args *args, const struct config_struct *schema, void *object);

@@ -35,7 +35,18 @@ struct boot_args {
 
 static bool boot_is_help(const struct cli_option *option)
 {
-	return !option->value && (!strcmp(option->name, "h") || !strcmp(option->name, "help"));
+	return !strcmp(option->name, "h") || !strcmp(option->name, "help");
+}
+
+/* An option that has no place here, or CLI_OK. */
+static int boot_check_place(const struct cli_option *option, const struct config_field *field)
+{
+	if (boot_is_help(option) && option->value)
+		return cli_usage_error("boot", "--help takes no value");
+	if (!field && !boot_is_help(option) && config_option_find(&cli_global_schema, option->name))
+		return cli_usage_error("boot", "%s%s is a global option: it stands before 'boot'",
+			option->name[1] ? "--" : "-", option->name);
+	return CLI_OK;
 }
 
 /* One pass over the words: objects only, or all the others. An exit status. */
@@ -47,17 +58,16 @@ static int boot_parse_pass(struct boot_args *args, bool objects)
 	while (!args->help && cli_args_next(&words, &option)) {
 		const struct config_field *field =
 			config_option_find(&vm_config_schema, option.name);
-		const char *value = option.value;
+		const char *value = cli_args_field_value(&words, &vm_config_schema, field, &option);
+		int status = boot_check_place(&option, field);
 		struct alioth_error *error;
 
+		if (status != CLI_OK)
+			return status;
 		if (boot_is_help(&option)) {
 			args->help = true;
 			return CLI_OK;
 		}
-		if (field && !config_is_switch(field))
-			value = cli_args_value(&words, &option);
-		else if (field && field->kind != CONFIG_BOOL)
-			value = cli_args_optional_value(&words, &option);
 		if (field && (field->kind == CONFIG_OBJECT) != objects)
 			continue;
 		error = alioth_spec_set(args->spec, option.name, value);
@@ -65,7 +75,7 @@ static int boot_parse_pass(struct boot_args *args, bool objects)
 			return cli_usage_alioth_error("boot", error);
 	}
 	if (!args->help && cli_args_rest(&words))
-		return cli_usage_error("boot", "Unexpected argument '%s'", cli_args_rest(&words));
+		return cli_usage_unexpected("boot", &vm_config_schema, cli_args_rest(&words));
 	return CLI_OK;
 }
 
@@ -179,7 +189,7 @@ static void boot_forget_code(void)
 	(void)madvise((void *)start, end - start, MADV_DONTNEED);
 }
 
-static int boot_wait(struct alioth_vm *vm, int signals)
+static int boot_wait(struct alioth_vm *vm, int signals, const struct cli_log *log)
 {
 	struct pollfd fds[] = {
 		{.fd = alioth_vm_end_fd(vm), .events = POLLIN}, {.fd = signals, .events = POLLIN}};
@@ -199,7 +209,8 @@ static int boot_wait(struct alioth_vm *vm, int signals)
 		}
 	}
 	error = alioth_vm_wait(vm, -1, &end);
-	return error ? cli_print_error(error, cli_status_of_end(end)) : (int)cli_status_of_end(end);
+	return error ? cli_print_error(error, cli_log_has_places(log), cli_status_of_end(end))
+		     : (int)cli_status_of_end(end);
 }
 
 /* Makes the VM and lives with it until it ends; an exit status. */
@@ -216,11 +227,12 @@ static int boot_run(struct alioth_spec *spec, struct cli_log *cli_log, int signa
 	int status;
 
 	if (error)
-		return cli_print_error(error, CLI_FAILED);
+		return cli_print_error(error, cli_log_has_places(cli_log), CLI_FAILED);
 	boot_vm = vm;
 	boot_catch_fatal_signals();
 	error = alioth_vm_boot(vm);
-	status = error ? cli_print_error(error, CLI_FAILED) : boot_wait(vm, signals);
+	status = error ? cli_print_error(error, cli_log_has_places(cli_log), CLI_FAILED)
+		       : boot_wait(vm, signals, cli_log);
 	boot_vm = NULL;
 	alioth_vm_free(vm);
 	return status;

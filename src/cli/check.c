@@ -5,61 +5,49 @@
 #include "cli/check.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/strbuf.h"
 #include "check/check.h"
+#include "cli/args.h"
+#include "cli/exit_status.h"
+#include "cli/help.h"
+#include "cli/print.h"
 
-static const char cli_check_help[] =
-	"Usage: alioth check [--json] [--device PATH]\n"
-	"\n"
-	"Shows what this host can do, and runs a small guest to see whether KVM really executes code.\n"
-	"The exit status is 0 if guests run here, 1 if not.\n"
-	"\n"
-	"      --json           print a JSON object\n"
-	"      --device PATH    the KVM device [default: /dev/kvm]\n"
-	"  -h, --help           print this\n";
+#define FIELD(member) .offset = offsetof(struct cli_check_options, member)
 
 struct cli_check_options {
-	const char *device;
+	char *device;
 	bool json;
 	bool help;
 };
 
-static bool cli_check_parse(int argc, char **argv, struct cli_check_options *options)
-{
-	static const struct option longs[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"device", required_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int c;
+const struct config_struct cli_check_schema = {(const struct config_field[]){
+	{.name = "json", FIELD(json), .kind = CONFIG_BOOL, .help = "print a JSON object"},
+	{.name = "device",
+		FIELD(device),
+		.kind = CONFIG_STRING,
+		.filled = true,
+		.def = "/dev/kvm",
+		.meta = "path",
+		.help = "the KVM device"},
+	{.name = "help", .letter = 'h', FIELD(help), .kind = CONFIG_BOOL, .help = "print this"},
+	{.name = NULL},
+}};
 
-	opterr = 0;
-	optind = 0; /* the command before it may have been parsed by getopt too */
-	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		switch (c) {
-		case 'j':
-			options->json = true;
-			break;
-		case 'd':
-			options->device = optarg;
-			break;
-		case 'h':
-			options->help = true;
-			break;
-		default:
-			fprintf(stderr, "alioth check: wrong option or missing value: '%s'\n",
-				argv[optind - 1]);
-			return false;
-		}
-	}
-	if (optind < argc)
-		fprintf(stderr, "alioth check: unexpected argument '%s'\n", argv[optind]);
-	return optind >= argc;
+static int cli_check_parse(int argc, char **argv, struct cli_check_options *options)
+{
+	struct cli_args args = {.argc = argc, .argv = argv, .next = 1};
+	struct err *err = config_defaults(&cli_check_schema, options);
+
+	if (!err)
+		err = cli_args_parse(&args, &cli_check_schema, options);
+	if (err)
+		return cli_usage_err("check", err);
+	if (!options->help && cli_args_rest(&args))
+		return cli_usage_unexpected("check", &cli_check_schema, cli_args_rest(&args));
+	return CLI_OK;
 }
 
 static void cli_check_format(const struct cli_check_options *options,
@@ -111,15 +99,21 @@ static int cli_check_report(const struct cli_check_options *options)
 	return cli_check_put(&out) && usable ? 0 : 1;
 }
 
+static int cli_check_print_help(void)
+{
+	auto_strbuf struct strbuf text = STRBUF_INIT(KIB(64));
+
+	cli_check_help(&text);
+	return cli_print(&text);
+}
+
 int cli_check(int argc, char **argv)
 {
-	struct cli_check_options options = {.device = "/dev/kvm"};
+	struct cli_check_options options = {0};
+	int status = cli_check_parse(argc, argv, &options);
 
-	if (!cli_check_parse(argc, argv, &options)) {
-		fprintf(stderr, "Try 'alioth check --help'.\n");
-		return 2;
-	}
-	if (options.help)
-		return fputs(cli_check_help, stdout) == EOF || fflush(stdout) == EOF ? 1 : 0;
-	return cli_check_report(&options);
+	if (status == CLI_OK)
+		status = options.help ? cli_check_print_help() : cli_check_report(&options);
+	config_deinit(&cli_check_schema, &options);
+	return status;
 }

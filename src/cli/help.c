@@ -4,6 +4,7 @@
  */
 #include "cli/help.h"
 
+#include "cli/check.h"
 #include "cli/exit_status.h"
 #include "cli/global.h"
 #include "config/vm_config.h"
@@ -26,9 +27,9 @@ static void help_option_names(const struct config_field *f, struct strbuf *out)
 	else
 		strbuf_printf(out, "      --%s", f->name);
 	if (f->kind != CONFIG_BOOL) {
-		strbuf_puts(out, f->given_offset ? " [" : " ");
+		strbuf_puts(out, config_is_switch(f) ? " [" : " ");
 		config_describe_type(f, out);
-		strbuf_puts(out, f->given_offset ? "]" : "");
+		strbuf_puts(out, config_is_switch(f) ? "]" : "");
 	}
 	if (f->kind == CONFIG_LIST || f->kind == CONFIG_OBJECT)
 		strbuf_puts(out, " (may be repeated)");
@@ -60,6 +61,19 @@ void cli_main_help(struct strbuf *out)
 			 "Options:\n");
 	cli_describe_options(&cli_global_schema, out);
 	strbuf_puts(out, "\nalioth COMMAND --help tells more.\n");
+}
+
+void cli_check_help(struct strbuf *out)
+{
+	strbuf_puts(out,
+		"Show what this host can do, and run a small guest to see whether KVM really executes code\n"
+		"\n"
+		"Usage: alioth check [OPTIONS]\n"
+		"\n"
+		"Options:\n");
+	cli_describe_options(&cli_check_schema, out);
+	strbuf_puts(
+		out, "\nExit status:\n  0  guests run here\n  1  they do not\n  2  wrong usage\n");
 }
 
 void cli_boot_help(struct strbuf *out)

@@ -11,6 +11,7 @@ void cli_describe_options(const struct config_struct *schema, struct strbuf *out
 
 void cli_main_help(struct strbuf *out);
 void cli_boot_help(struct strbuf *out);
+void cli_check_help(struct strbuf *out);
 
 /* Prose that the help and the manual page share: one paragraph each, without line ends. */
 extern const char cli_help_values[];

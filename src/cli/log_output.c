@@ -42,6 +42,7 @@ static const char *cli_log_spec_of_environment(void)
 	static const char *const names[] = {"ALIOTH_LOG", "RUST_LOG"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		auto_strbuf struct strbuf text = STRBUF_INIT(KIB(64));
 		const char *spec = getenv(names[i]);
 		struct err *err;
 
@@ -50,8 +51,10 @@ static const char *cli_log_spec_of_environment(void)
 		err = cli_log_check_spec(spec);
 		if (!err)
 			return spec;
-		(void)fprintf(stderr, "alioth: $%s is not used: %s\n", names[i], err_text(err));
+		cli_join_err(err, &text);
 		err_free(err);
+		(void)fprintf(
+			stderr, "alioth: $%s is not used: %s\n", names[i], strbuf_text(&text));
 	}
 	return NULL;
 }
@@ -87,6 +90,9 @@ static int cli_log_open_output(const struct cli_global *global, struct cli_log *
 	const char *name = global->log_file ? global->log_file : CLI_LOG_FILE;
 	struct err *err;
 
+	if (global->log_dir && global->log_to_file)
+		return cli_usage_error("",
+			"--log-to-file and --log-dir exclude each other: the first is --log-dir .");
 	if (global->log_dir)
 		dir = global->log_dir;
 	if (!dir && global->log_file)
@@ -117,6 +123,22 @@ int cli_log_open(const struct cli_global *global, struct cli_log *log)
 	err = cli_log_check_spec(global->log_spec);
 	return err ? cli_usage_err("", err_wrap(err, "Bad value of --log-spec"))
 		   : cli_log_open_output(global, log);
+}
+
+bool cli_log_has_places(const struct cli_log *cli_log)
+{
+	struct log_sink sink = {0};
+	struct log *log = NULL;
+	struct log *before;
+	bool on;
+
+	/* It was understood before. */
+	err_free(log_create(cli_log->spec, &sink, &log));
+	before = log_bind(log);
+	on = log_enabled(LOG_DEBUG, "cli");
+	log_bind(before);
+	log_free(log);
+	return on;
 }
 
 void cli_log_close(struct cli_log *log)

@@ -18,6 +18,8 @@ struct cli_log {
  */
 int cli_log_open(const struct cli_global *global, struct cli_log *log);
 void cli_log_close(struct cli_log *log);
+/* Should errors tell their places in the source: does the module "cli" log at debug? */
+bool cli_log_has_places(const struct cli_log *log);
 
 /* An alioth_log callback; `data` is the struct cli_log. One line is one write(2). [any] */
 void cli_log_write(void *data, enum alioth_log_level level, const char *module, const char *text);

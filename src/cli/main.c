@@ -33,40 +33,33 @@ static const struct main_command main_commands[] = {
 	{"check", main_check},
 };
 
+static int main_unknown(const char *word)
+{
+	struct config_near near = {.name = word, .len = strlen(word)};
+
+	if (*word == '-')
+		return cli_usage_unexpected("", &cli_global_schema, word);
+	for (size_t i = 0; i < ARRAY_SIZE(main_commands); i++)
+		config_near_try(&near, main_commands[i].name);
+	if (near.best)
+		return cli_usage_error(
+			"", "Unknown command '%s'; did you mean '%s'?", word, near.best);
+	return cli_usage_error("", "Unknown command '%s'", word);
+}
+
 static int main_run(const struct cli_global *global, int argc, char **argv)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(main_commands); i++) {
 		if (!strcmp(argv[0], main_commands[i].name))
 			return main_commands[i].run(global, argc, argv);
 	}
-	return cli_usage_error("", "Unknown command '%s'", argv[0]);
-}
-
-static struct err *main_parse(struct cli_args *args, struct cli_global *global)
-{
-	struct cli_option option;
-	uint64_t seen = 0;
-
-	while (cli_args_next(args, &option)) {
-		const struct config_field *field =
-			config_option_find(&cli_global_schema, option.name);
-		const char *value = option.value;
-		struct err *err;
-
-		if (field && field->kind != CONFIG_BOOL)
-			value = cli_args_value(args, &option);
-		err = config_option_set(
-			&cli_global_schema, NULL, &seen, option.name, value, global);
-		if (err)
-			return err;
-	}
-	return NULL;
+	return main_unknown(argv[0]);
 }
 
 static int main_dispatch(struct cli_args *args, struct cli_global *global)
 {
 	auto_strbuf struct strbuf text = STRBUF_INIT(MIB(1));
-	struct err *err = main_parse(args, global);
+	struct err *err = cli_args_parse(args, &cli_global_schema, global);
 
 	if (err)
 		return cli_usage_err("", err);

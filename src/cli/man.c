@@ -4,6 +4,7 @@
  */
 #include "cli/help.h"
 
+#include "cli/check.h"
 #include "cli/exit_status.h"
 #include "cli/global.h"
 #include "config/vm_config.h"
@@ -65,6 +66,14 @@ static void man_struct(const struct config_struct *schema, struct strbuf *out)
 	strbuf_puts(out, ".RE\n");
 }
 
+static void man_variant_help(const struct config_union *variants, int which, struct strbuf *out)
+{
+	auto_strbuf struct strbuf text = STRBUF_INIT(KIB(4));
+
+	config_describe_variant(variants, which, &text);
+	man_line(strbuf_text(&text), out);
+}
+
 static void man_union(const struct config_union *variants, struct strbuf *out)
 {
 	strbuf_puts(out, ".RS\n");
@@ -74,8 +83,7 @@ static void man_union(const struct config_union *variants, struct strbuf *out)
 		strbuf_puts(out, ".TP\n\\fB");
 		man_text(v->name, out);
 		strbuf_puts(out, v->fields ? "\\fR,...\n" : "\\fR\n");
-		man_text(v->help, out);
-		strbuf_puts(out, i == variants->default_variant ? " [default]\n" : "\n");
+		man_variant_help(variants, i, out);
 		if (v->fields)
 			man_struct(v->fields, out);
 	}
@@ -103,9 +111,9 @@ static void man_options(const struct config_struct *schema, struct strbuf *out)
 		man_text(f->name, out);
 		strbuf_puts(out, "\\fR");
 		if (f->kind != CONFIG_BOOL) {
-			strbuf_puts(out, f->given_offset ? " [" : " ");
+			strbuf_puts(out, config_is_switch(f) ? " [" : " ");
 			man_type(f, out);
-			strbuf_puts(out, f->given_offset ? "]" : "");
+			strbuf_puts(out, config_is_switch(f) ? "]" : "");
 		}
 		strbuf_puts(out, "\n");
 		man_help(f, "--", out);
@@ -142,6 +150,8 @@ void cli_main_man(struct strbuf *out)
 		"executes code. The exit status is 0 if guests run here, 1 if not.\n"
 		".SH OPTIONS\n");
 	man_options(&cli_global_schema, out);
+	strbuf_puts(out, ".SH OPTIONS OF CHECK\n");
+	man_options(&cli_check_schema, out);
 	man_section("ENVIRONMENT",
 		"ALIOTH_LOG and RUST_LOG are log specs for when --log-spec is not given; the first "
 		"one that makes sense is used.",

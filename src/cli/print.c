@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "cli/exit_status.h"
@@ -42,9 +43,21 @@ int cli_usage_error(const char *command, const char *fmt, ...)
 	return cli_usage_line(command, &text);
 }
 
-int cli_usage_err(const char *command, struct err *err)
+int cli_usage_unexpected(const char *command, const struct config_struct *schema, const char *word)
 {
-	auto_strbuf struct strbuf text = STRBUF_INIT(CLI_LINE_MAX);
+	/* "--k": no other word begins like an option and is none. */
+	const char letter[2] = {strncmp(word, "--", 2) ? '\0' : word[2]};
+
+	if (!*letter)
+		return cli_usage_error(command, "Unexpected argument '%s'", word);
+	if (config_option_find(schema, letter))
+		return cli_usage_error(
+			command, "Unknown option '%s'; did you mean '-%s'?", word, letter);
+	return cli_usage_error(command, "Unknown option '%s'", word);
+}
+
+void cli_join_err(const struct err *err, struct strbuf *out)
+{
 	const char *frame;
 	const char *file;
 	unsigned int n = 0;
@@ -53,32 +66,62 @@ int cli_usage_err(const char *command, struct err *err)
 	while (err_frame(err, n, &frame, &file, &line))
 		n++;
 	while (n-- > 0 && err_frame(err, n, &frame, &file, &line))
-		strbuf_printf(&text, "%s%s", text.len ? ": " : "", frame);
+		strbuf_printf(out, "%s%s", out->len ? ": " : "", frame);
+}
+
+int cli_usage_err(const char *command, struct err *err)
+{
+	auto_strbuf struct strbuf text = STRBUF_INIT(CLI_LINE_MAX);
+
+	cli_join_err(err, &text);
 	err_free(err);
 	return cli_usage_line(command, &text);
 }
 
-int cli_usage_alioth_error(const char *command, struct alioth_error *error)
+static void cli_join_alioth_error(const struct alioth_error *error, struct strbuf *out)
 {
-	auto_strbuf struct strbuf text = STRBUF_INIT(CLI_LINE_MAX);
 	struct alioth_error_frame frame;
 	unsigned int n = 0;
 
 	while (alioth_error_get_frame(error, n, &frame))
 		n++;
 	while (n-- > 0 && alioth_error_get_frame(error, n, &frame))
-		strbuf_printf(&text, "%s%s", text.len ? ": " : "", frame.text);
+		strbuf_printf(out, "%s%s", out->len ? ": " : "", frame.text);
+}
+
+int cli_usage_alioth_error(const char *command, struct alioth_error *error)
+{
+	auto_strbuf struct strbuf text = STRBUF_INIT(CLI_LINE_MAX);
+
+	cli_join_alioth_error(error, &text);
 	alioth_error_free(error);
 	return cli_usage_line(command, &text);
 }
 
-int cli_print_error(struct alioth_error *error, int status)
+/* The lines of the chain without the first one, which has no place. */
+static void cli_print_places(const struct alioth_error *error)
 {
 	auto_free char *text = alioth_error_format(error);
+	char *rest = text ? strchr(text, '\n') : NULL;
 
-	if (text)
-		cli_make_printable(text, '\n');
-	(void)fputs(text ? text : "Error: Out of memory\n", stderr);
+	if (!rest)
+		return;
+	cli_make_printable(rest, '\n');
+	(void)fputs(rest + 1, stderr);
+}
+
+int cli_print_error(struct alioth_error *error, bool places, int status)
+{
+	auto_strbuf struct strbuf text = STRBUF_INIT(CLI_LINE_MAX);
+	int code = alioth_error_code(error);
+
+	cli_join_alioth_error(error, &text);
+	if (text.data)
+		cli_make_printable(text.data, '\0');
+	(void)fprintf(stderr, "Error: %s%s%s\n", strbuf_text(&text), code ? ": " : "",
+		code ? err_strerror(code) : "");
+	if (places)
+		cli_print_places(error);
 	alioth_error_free(error);
 	return status;
 }

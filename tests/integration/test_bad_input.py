@@ -50,6 +50,44 @@ def test_wrong_usage_is_status_2(args, part):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("args, part", [
+    (["boot", "-k", "a", "--memory", "--blk", "path=x"], "--memory needs a value"),
+    (["boot", "-k", "a", "-l", "info"], "-l is a global option: it stands before 'boot'"),
+    (["boot", "--help=x"], "--help takes no value"),
+    (["boot", "--k", "x"], "Unknown option '--k'; did you mean '-k'?"),
+    (["chekc"], "did you mean 'check'?"),
+    (["check", "--foo"], "alioth check: Unknown option '--foo'"),
+    (["check", "--device"], "alioth check: --device needs a value"),
+    (["--log-to-file", "--log-dir", "/tmp", "boot", "-k", "a"], "exclude each other"),
+])
+def test_wrong_words_are_status_2(args, part):
+    status, out, err = run(*args)
+    assert (status, out) == (2, "") and part in err, err
+    assert err.count("\n") == 1
+
+
+def test_a_failure_is_one_line_with_option_and_reason(tmp_path):
+    kernel = data("debian12-cloud.bzImage")
+    for options, line in ((["--blk", f"path={tmp_path}"], f'--blk path={tmp_path}: Cannot open "{tmp_path}": Is a directory'),
+                          (["--net", "if=lo"], "--net if=lo: "),
+                          (["--net", "tap=/dev/null"], "--net tap=/dev/null: "),
+                          (["--console", "log,path=/none/x"],
+                           '--console path=/none/x: Cannot open the console log "/none/x": No such file or directory')):
+        status, out, err = run("boot", "-k", kernel, *options)
+        assert (status, out) == (1, "") and err.startswith(f"Error: {line}") and err.count("\n") == 1, err
+    status, _, err = run("-l", "error,cli=debug", "boot", "-k", kernel, "--blk", f"path={tmp_path}")
+    assert status == 1 and ", at src/block/file.c:" in err, err
+
+
+def test_a_disk_that_is_also_a_log_is_kept(tmp_path):
+    image = tmp_path / "disk.img"
+    image.write_bytes(b"data" * (512 << 10))
+    for other in (["--blk", f"path={image}"], ["--pmem", f"path={image}"], ["--console", f"log,path={image},name=a"]):
+        fails(1, "or by another device of this one", "-k", data("debian12-cloud.bzImage"), "--console",
+              f"log,path={image}", *other)
+    assert image.read_bytes() == b"data" * (512 << 10)
+
+
 def test_unknown_command_and_empty_line():
     assert run("bot")[0] == 2
     assert run()[0] == 2

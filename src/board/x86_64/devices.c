@@ -30,9 +30,11 @@ struct err *board_open_console(struct board *board, const struct console_config 
 
 	assert(board->n_consoles < BOARD_CONSOLES_MAX);
 	err = console_create(&options, board->env.loop, board->env.console_events, ret_console);
-	if (!err)
-		board->consoles[board->n_consoles++] = *ret_console;
-	return err;
+	if (err)
+		return config->path ? err_wrap(err, "--console path=%s", config->path)
+				    : err_wrap(err, "--console");
+	board->consoles[board->n_consoles++] = *ret_console;
+	return NULL;
 }
 
 static struct err *board_create_serial(struct board *board)

@@ -152,6 +152,17 @@ static struct err *board_open_net(const struct net_config *config, struct net_ba
 					 : net_tap_open(&tap, ret_backend);
 }
 
+/* A card that cannot be had, by the key that says which. */
+static struct err *board_wrap_net(struct err *err, const struct net_config *config)
+{
+	if (config->kind == NET_PASST)
+		return err_wrap(err, "--net passt");
+	if (config->fd)
+		return err_wrap(err, "--net fd=%u", config->fd);
+	return config->tap ? err_wrap(err, "--net tap=%s", config->tap)
+			   : err_wrap(err, "--net if=%s", config->if_name);
+}
+
 static struct err *board_add_net(struct board *board, unsigned int index)
 {
 	static const enum virtio_net_vhost vhosts[] = {
@@ -169,7 +180,7 @@ static struct err *board_add_net(struct board *board, unsigned int index)
 	(void)snprintf(name, sizeof(name), "virtio-net-%u", index);
 	options.name = name;
 	if (err)
-		return err_wrap(err, "Failed to create the network card %s", name);
+		return board_wrap_net(err, config);
 	if (!config->mac)
 		net_mac_generate(options.backend, index, options.mac);
 	else if (!vm_config_parse_mac(config->mac, options.mac))
@@ -247,7 +258,7 @@ static struct err *board_add_blk(struct board *board, unsigned int index)
 	options.name = name;
 	err = board_open_blk(board, config, name, options.blocks);
 	if (err)
-		return err_wrap(err, "Failed to create the disk %s", name);
+		return err_wrap(err, "--blk path=%s", config->path);
 	err = virtio_blk_create(&options, &dev);
 	if (err) {
 		for (unsigned int i = 0; i < options.threads; i++)
@@ -312,16 +323,13 @@ static struct err *board_open_port(struct board *board, const struct console_con
 	unsigned int *n_hvcs, struct virtio_console_port *ret_port)
 {
 	char label[16];
-	struct err *err;
 
 	(void)snprintf(label, sizeof(label), "hvc%u", *n_hvcs);
 	if (!config->name)
 		++*n_hvcs;
 	ret_port->name = config->name;
-	err = board_open_console(
+	return board_open_console(
 		board, config, config->name ? config->name : label, &ret_port->console);
-	return err_wrap(err, "Failed to create the virtio console's port %s",
-		config->name ? config->name : label);
 }
 
 static struct err *board_add_console(struct board *board)

@@ -61,7 +61,7 @@ struct err *board_map_pmem(struct board *board, uint64_t base, uint64_t *ret_end
 		struct err *err = pmem_map(board, i, *ret_end, ret_end);
 
 		if (err)
-			return err_wrap(err, "Failed to create persistent memory %u", i);
+			return err_wrap(err, "--pmem path=%s", board->config->pmem[i].path);
 	}
 	return NULL;
 }

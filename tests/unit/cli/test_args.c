@@ -2,6 +2,7 @@
 /*
  * How the words of a command line become options.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/args.h"
@@ -102,6 +103,47 @@ static void test_value_may_look_like_an_option(void **state)
 	assert_string_equal(cli_args_rest(&args), "path");
 }
 
+static const struct config_struct schema = {(const struct config_field[]){
+	{.name = "kernel", .letter = 'k', .kind = CONFIG_STRING, .help = "a path"},
+	{.name = "quiet", .offset = sizeof(char *), .kind = CONFIG_BOOL, .help = "a switch"},
+	{.name = NULL},
+}};
+
+struct object {
+	char *kernel;
+	bool quiet;
+};
+
+static struct err *parse(struct cli_args args, struct object *object)
+{
+	struct err *err = cli_args_parse(&args, &schema, object);
+
+	assert_true(err || args.next == args.argc || args.argv[args.next] == path);
+	return err;
+}
+
+static char help[] = "--help";
+static char quiet[] = "--quiet";
+static char other[] = "--other";
+static char k_dash[] = "-k=-k";
+
+static void test_another_option_is_no_value(void **state)
+{
+	struct object object = {0};
+
+	assert_err(parse(WORDS(kernel, quiet, path), &object), "--kernel needs a value");
+	assert_err(parse(WORDS(kernel, k, path), &object), "--kernel needs a value");
+	assert_err(parse(WORDS(k, kernel_joined), &object), "--kernel needs a value");
+	assert_err(parse(WORDS(k, help), &object), "--kernel needs a value");
+	/* Other words that begin with a dash may be. */
+	assert_ok(parse(WORDS(k, other, quiet, path), &object));
+	assert_string_equal(object.kernel, "--other");
+	assert_true(object.quiet);
+	assert_ok(parse(WORDS(k_dash), &object));
+	assert_string_equal(object.kernel, "-k");
+	config_deinit(&schema, &object);
+}
+
 static void test_words_that_are_no_options(void **state)
 {
 	char *const words[] = {path, dash, dashes, long_k, long_k_value, only_equals};
@@ -136,6 +178,7 @@ int main(void)
 		cmocka_unit_test(test_value_at_the_end_is_missing),
 		cmocka_unit_test(test_a_value_that_may_be_missing_is_no_option),
 		cmocka_unit_test(test_value_may_look_like_an_option),
+		cmocka_unit_test(test_another_option_is_no_value),
 		cmocka_unit_test(test_words_that_are_no_options),
 		cmocka_unit_test(test_long_name_is_cut),
 	};

@@ -54,8 +54,10 @@ static void test_boot(void **state)
 	auto_strbuf struct strbuf man = STRBUF_INIT(MIB(1));
 	static const char *const parts[] = {"* count=<number>, vCPUs [default: 1]",
 		"* topology=<key=value,...>", "    * smt=<on|off>", "* backend=anon|memfd",
-		"- log: ", "* path=<path>, file to write [required]", "(also thp)",
-		"(also --cmd-line)", "--blk <spec> (may be repeated)", "- file: "};
+		"- log: ", "-f, --firmware <spec>\n", "--balloon [<spec>]",
+		"no output, no input (also off)", "(io_uring: also iouring)",
+		"[default: passt, looked", "* path=<path>, file to write [required]",
+		"(also thp)", "(also --cmd-line)", "--blk <spec> (may be repeated)", "- file: "};
 
 	cli_boot_help(&help);
 	cli_boot_man(&man);
@@ -78,6 +80,8 @@ static void test_main(void **state)
 	check_options(&cli_global_schema, &help, &man);
 	contains(&help, "check");
 	contains(&man, ".TH ALIOTH 1");
+	contains(&man, "\\fB\\-\\-json\\fR");
+	contains(&man, "\\fB\\-\\-device\\fR");
 }
 
 static void test_lines_are_not_too_long(void **state)

@@ -150,10 +150,12 @@ static void test_wrong_options(void **state)
 	struct cli_global name_is_path = {.log_dir = here, .log_file = path};
 	struct cli_global no_name = {.log_dir = here, .log_file = empty};
 	struct cli_global bad_spec = {.log_spec = spec};
+	struct cli_global twice = {.log_dir = here, .log_to_file = true};
 
 	fails(f, &no_dir, 2, "--log-file needs --log-dir");
 	fails(f, &name_is_path, 2, "is not the name of a file");
 	fails(f, &no_name, 2, "is not the name of a file");
+	fails(f, &twice, 2, "--log-to-file and --log-dir exclude each other");
 	fails(f, &bad_spec, 2, "'loud' is not a log level");
 }
 
