@@ -109,7 +109,7 @@ struct err *fd_open_regular(const char *path, const char *what, int *ret_fd, uin
 	if (fstat(fd, &st))
 		return err_new(errno, "Cannot read the size of the %s \"%s\"", what, path);
 	if (!S_ISREG(st.st_mode))
-		return err_new(EINVAL, "The %s \"%s\" is %s, not a regular file", what, path,
+		return err_new(0, "The %s \"%s\" is %s, not a regular file", what, path,
 			fd_kind(st.st_mode));
 	*ret_size = (uint64_t)st.st_size;
 	*ret_fd = steal_fd(&fd);

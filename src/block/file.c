@@ -45,7 +45,7 @@ static struct err *pmem_measure(int fd, const char *path, bool *ret_is_file, uin
 		ret = sys_blockdev_geometry(fd, &geometry);
 		*ret_size = geometry.size;
 	} else if (!ret) {
-		return err_new(EINVAL, "\"%s\" is neither a file nor a block device", path);
+		return err_new(0, "\"%s\" is neither a file nor a block device", path);
 	}
 	*ret_is_file = !ret && S_ISREG(st.st_mode);
 	return ret ? err_new(-ret, "Cannot read the size of \"%s\"", path) : NULL;
@@ -58,9 +58,8 @@ static struct err *pmem_extend(
 	if (!options->size || options->size == *size)
 		return NULL;
 	if (!is_file || options->readonly || options->size < *size)
-		return err_new(EINVAL, "\"%s\" has %llu bytes, not %llu as size= says",
-			options->path, (unsigned long long)*size,
-			(unsigned long long)options->size);
+		return err_new(0, "\"%s\" has %llu bytes, not %llu as size= says", options->path,
+			(unsigned long long)*size, (unsigned long long)options->size);
 	if (ftruncate(fd, (off_t)options->size))
 		return err_new(errno, "Cannot extend \"%s\" to %llu bytes", options->path,
 			(unsigned long long)options->size);
@@ -73,8 +72,8 @@ static struct err *pmem_open(
 	const struct block_pmem_options *options, bool *ret_created, int *ret_fd)
 {
 	bool create = options->size && !options->readonly;
-	struct err *err = create ? block_file_open(options->path, false, O_CREAT | O_EXCL, ret_fd)
-				 : NULL;
+	struct err *err =
+		create ? block_file_open(options->path, false, O_CREAT | O_EXCL, ret_fd) : NULL;
 
 	*ret_created = create && !err;
 	if (*ret_created || (err && err_code(err) != EEXIST))
@@ -93,7 +92,7 @@ static struct err *pmem_set_size(
 	if (!err)
 		err = pmem_extend(fd, options, is_file, ret_size);
 	if (!err && (!*ret_size || *ret_size % BLOCK_PMEM_ALIGN))
-		err = err_new(EINVAL,
+		err = err_new(0,
 			"The size of \"%s\", %llu bytes, is not a multiple of 2 MiB as persistent memory must be",
 			options->path, (unsigned long long)*ret_size);
 	return err;

@@ -37,7 +37,7 @@ enum {
 
 static struct err *qcow2_bad(const char *path, const char *what)
 {
-	return err_new(EINVAL, "The qcow2 image \"%s\" %s", path, what);
+	return err_new(0, "The qcow2 image \"%s\" %s", path, what);
 }
 
 static struct err *qcow2_check_features(struct qcow2 *q, const uint8_t *h, const char *path)
@@ -97,7 +97,7 @@ static struct err *qcow2_check_header(struct qcow2 *q, const uint8_t *h, const c
 	struct err *err = NULL;
 
 	if (load_be32(h + HEADER_MAGIC) != QCOW2_MAGIC)
-		return err_new(EINVAL, "\"%s\" is not a qcow2 image", path);
+		return err_new(0, "\"%s\" is not a qcow2 image", path);
 	q->version = load_be32(h + HEADER_VERSION);
 	if (q->version != 2 && q->version != 3)
 		return qcow2_bad(path, "is of a version other than 2 and 3");

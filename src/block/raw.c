@@ -292,12 +292,12 @@ static struct err *raw_inspect(struct block_raw *raw, const char *path, bool any
 	} else if (S_ISBLK(st.st_mode)) {
 		ret = raw_inspect_device(raw);
 	} else {
-		return err_new(EINVAL, "\"%s\" is neither a file nor a block device", path);
+		return err_new(0, "\"%s\" is neither a file nor a block device", path);
 	}
 	if (ret)
 		return err_new(-ret, "Cannot read the size of \"%s\"", path);
 	if (!any_size && (!facts->size || facts->size % RAW_SECTOR))
-		return err_new(EINVAL,
+		return err_new(0,
 			"The size of \"%s\", %llu bytes, is not one or more sectors of %u", path,
 			(unsigned long long)facts->size, RAW_SECTOR);
 	return NULL;

@@ -46,7 +46,7 @@ int cli_usage_error(const char *command, const char *fmt, ...)
 int cli_usage_unexpected(const char *command, const struct config_struct *schema, const char *word)
 {
 	/* "--k": no other word begins like an option and is none. */
-	const char letter[2] = {strncmp(word, "--", 2) ? '\0' : word[2]};
+	const char letter[2] = {strncmp(word, "--", 2) != 0 ? '\0' : word[2]};
 
 	if (!*letter)
 		return cli_usage_error(command, "Unexpected argument '%s'", word);

@@ -78,7 +78,7 @@ static struct err *board_create_ram(struct board *board)
 		(struct ram_listener){.add = board_slot_add, .remove = board_slot_remove};
 	if (!err)
 		err = ram_listen(board->ram, &board->ram_to_hv);
-	return err_wrap(err, "Failed to create the guest's memory");
+	return err_wrap(err, "--memory");
 }
 
 /* The CPUID that vCPUs copy; needs the hypervisor and the topology. */
@@ -113,16 +113,15 @@ static struct err *board_check_limits(const struct board *board)
 	uint64_t end;
 
 	if (board->config->cpu.count > caps->max_vcpus)
-		return err_new(ENOSPC, "%u vCPUs; this host allows %u", board->config->cpu.count,
+		return err_new(0, "--cpu: %u vCPUs; this host allows %u", board->config->cpu.count,
 			caps->max_vcpus);
 	if (x86_topology_max_apic_id(&board->topology) >= caps->max_vcpu_ids)
-		return err_new(ENOSPC,
-			"The topology needs APIC id %u; this host allows ids below %u",
+		return err_new(0,
+			"--cpu: the topology needs APIC id %u; this host allows ids below %u",
 			x86_topology_max_apic_id(&board->topology), caps->max_vcpu_ids);
 	if (add_overflows(X86_RAM_HIGH_BASE, size - MIN(size, (uint64_t)X86_RAM_LOW_END), &end) ||
 		(board->phys_bits < 64 && (end - 1) >> board->phys_bits))
-		return err_new(ENOSPC,
-			"%llu MiB of memory need more than the guest's %u address bits",
+		return err_new(0, "--memory: %llu MiB need more than the guest's %u address bits",
 			(unsigned long long)(size >> 20), board->phys_bits);
 	return NULL;
 }

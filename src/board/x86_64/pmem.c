@@ -38,8 +38,7 @@ static struct err *pmem_map(
 	pmem->gpa = align_up(base, PMEM_ALIGN);
 	if (pmem->gpa < base || add_overflows(pmem->gpa, pmem->size, &end) ||
 		(board->phys_bits < 64 && (end - 1) >> board->phys_bits))
-		return err_new(ENOSPC,
-			"\"%s\", %llu MiB, needs more than the guest's %u address bits",
+		return err_new(0, "\"%s\", %llu MiB, needs more than the guest's %u address bits",
 			config->path, (unsigned long long)(pmem->size >> 20), board->phys_bits);
 	*ret_end = end;
 	return ram_add_file(board->ram, pmem->gpa, pmem->size, pmem->fd, config->discard_writes);

@@ -30,7 +30,7 @@
 static struct err *rom_check_size(const char *what, const char *path, uint64_t size)
 {
 	if (!size || size % ROM_PAGE || size > X86_ROM_MAX)
-		return err_new(EINVAL,
+		return err_new(0,
 			"The size of the %s \"%s\", %llu bytes, is not a multiple of 4 KiB up to %u MiB",
 			what, path, (unsigned long long)size, X86_ROM_MAX >> 20);
 	return NULL;
@@ -91,7 +91,7 @@ static struct err *rom_check_vars(const struct board_rom *rom, const char *path)
 		return err;
 	if (!is_pow2(rom->code_size + rom->vars_size) ||
 		rom->code_size + rom->vars_size > X86_ROM_MAX)
-		return err_new(EINVAL,
+		return err_new(0,
 			"The variables \"%s\" are not those of this firmware: with %llu and %llu bytes the two do not make up a flash",
 			path, (unsigned long long)rom->vars_size,
 			(unsigned long long)rom->code_size);
@@ -100,9 +100,8 @@ static struct err *rom_check_vars(const struct board_rom *rom, const char *path)
 		return err_new(-ret, "Cannot read the firmware's variables \"%s\"", path);
 	length = load_le64(header + ROM_VOLUME_LENGTH);
 	if (!memcmp(header + ROM_VOLUME_SIGN, "_FVH", 4) && length > rom->vars_size)
-		return err_new(EINVAL,
-			"The variables \"%s\" were cut: %llu bytes of %llu are there", path,
-			(unsigned long long)rom->vars_size, (unsigned long long)length);
+		return err_new(0, "The variables \"%s\" were cut: %llu bytes of %llu are there",
+			path, (unsigned long long)rom->vars_size, (unsigned long long)length);
 	return NULL;
 }
 
@@ -113,7 +112,7 @@ static struct err *rom_lock_vars(struct board_rom *rom, const char *path)
 	if (err_code(err) != ENOENT)
 		return err_wrap(err, "Cannot write the firmware's variables");
 	err_free(err);
-	return err_new(ENOENT,
+	return err_new(0,
 		"There are no variables \"%s\": copy the image's template there, such as /usr/share/OVMF/OVMF_VARS_4M.fd",
 		path);
 }
@@ -128,10 +127,9 @@ static struct err *rom_open_vars(struct board_rom *rom, const char *path)
 	if (fstat(rom->vars_fd, &st))
 		return err_new(errno, "Cannot read the size of \"%s\"", path);
 	if (!S_ISREG(st.st_mode))
-		return err_new(
-			EINVAL, "The firmware's variables \"%s\" are not a regular file", path);
+		return err_new(0, "The firmware's variables \"%s\" are not a regular file", path);
 	if (st.st_dev == rom->code_device && st.st_ino == rom->code_inode)
-		return err_new(EINVAL,
+		return err_new(0,
 			"\"%s\" is the firmware itself: its variables need a file of their own",
 			path);
 	rom->vars_size = (uint64_t)st.st_size;
@@ -150,7 +148,7 @@ struct err *board_open_rom(struct board *board)
 	if (err)
 		return err_wrap(err, "--firmware path=%s", config->path);
 	if (board->rom.is_pvh && (config->vars || board->config->kernel))
-		return err_new(EINVAL,
+		return err_new(0,
 			"The firmware \"%s\" is an ELF file: it takes neither variables nor a kernel",
 			config->path);
 	return config->vars ? err_wrap(rom_open_vars(&board->rom, config->vars),
