@@ -379,13 +379,14 @@ static void cmos_store_memory(struct cmos *cmos, const struct cmos_options *opti
 	cmos_store_bytes(cmos, CMOS_CPUS, MIN(options->n_cpus - 1, 255u), 1);
 }
 
-/* The battery keeps the rest. */
+/* The battery keeps the rest. A machine is quiesced before it is reset, and not resumed after it. */
 static void cmos_reset(struct device *device)
 {
 	struct cmos *cmos = container_of(device, struct cmos, device);
 
 	loop_timer_cancel(&cmos->timer);
 	auto_lock(&cmos->lock);
+	cmos->quiet = false;
 	cmos->index = 0;
 	cmos->regs[CMOS_B] &= (uint8_t) ~(CMOS_ENABLE | CMOS_B_SQWE);
 	cmos_look_locked(cmos);

@@ -22,6 +22,16 @@ def test_time_alarm_and_setting(base):
         assert vm.wait() == 0
 
 
+def test_an_alarm_after_a_reboot(base):
+    with VM("boot", *base, "--rtc", "--cmdline", QUIET + "reboot=k") as vm:
+        for end in ("reboot -f", "poweroff -f"):
+            vm.expect("guest ready")
+            vm.expect("# ")
+            vm.send(f"echo $(($(cat {RTC}/since_epoch)+2)) >{RTC}/wakealarm; sleep 5; grep rtc0 /proc/interrupts; {end}\n")
+            vm.expect(r": +[1-9]\d* .*rtc0")
+        assert vm.wait() == 0
+
+
 def test_without_the_option_there_is_none(base):
     with VM("boot", *base, "--cmdline", QUIET + f"alioth.run=ls+{RTC}") as vm:
         vm.expect("No such file")

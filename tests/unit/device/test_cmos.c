@@ -298,6 +298,23 @@ static void test_paused_clocks_raise_nothing(void **state)
 	assert_int_equal(get(CMOS_C), 0);
 }
 
+/* As a reboot does it: quiesced, reset, and not resumed. */
+static void test_a_reset_ends_a_pause(void **state)
+{
+	now += S;
+	put(CMOS_B, CMOS_B_24H | 0x10);
+	assert_true(f.level);
+	device_quiesce(f.cmos);
+	device_reset(f.cmos);
+	assert_false(f.level);
+	put(CMOS_SECONDS_ALARM, 0xff);
+	put(CMOS_MINUTES_ALARM, 0xff);
+	put(CMOS_HOURS_ALARM, 0xff);
+	now += S;
+	put(CMOS_B, CMOS_B_24H | 0x20);
+	assert_true(f.level);
+}
+
 static void test_memory_registers(void **state)
 {
 	static const uint8_t expected[][2] = {{0x15, 0x80}, {0x16, 0x02}, {0x17, 0xff},
@@ -358,6 +375,7 @@ int main(void)
 		TEST(test_when_alarms_come),
 		TEST(test_interrupts),
 		TEST(test_paused_clocks_raise_nothing),
+		TEST(test_a_reset_ends_a_pause),
 		TEST(test_memory_registers),
 		TEST(test_ram_and_index),
 		TEST(test_nonsense_in_the_registers),
