@@ -5,8 +5,11 @@
 #include "entry.h"
 
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/alloc.h"
 
 void boot_entry_free(struct boot_entry *entry)
 {
@@ -44,6 +47,19 @@ static bool boot_is_same(const char *name, const char *other)
 	return other && !strcmp(name, other);
 }
 
+/* systemd-boot's patterns name files, which for a loader entry is its id with .conf. */
+static bool boot_matches(const char *pattern, const struct boot_entry *entry)
+{
+	auto_free char *file = NULL;
+
+	if (!entry->id || entry->position)
+		return false;
+	if (!fnmatch(pattern, entry->id, 0))
+		return true;
+	return asprintf(&file, "%s.conf", entry->id) >= 0 &&
+	       (boot_is_same(pattern, file) || !fnmatch(pattern, file, 0));
+}
+
 int boot_menu_find(const struct boot_menu *menu, unsigned int first, const char *name)
 {
 	if (!name[0])
@@ -56,10 +72,14 @@ int boot_menu_find(const struct boot_menu *menu, unsigned int first, const char 
 			return (int)i;
 	}
 	for (unsigned int i = first; i < menu->n; i++) {
-		/* systemd-boot's patterns may name the file with its ending. */
-		if (menu->entries[i]->id && !menu->entries[i]->position &&
-			!fnmatch(name, menu->entries[i]->id, 0))
+		if (boot_matches(name, menu->entries[i]))
 			return (int)i;
 	}
 	return -1;
+}
+
+void boot_print(const char *text)
+{
+	for (unsigned int i = 0; text[i] && i < 100; i++)
+		putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
 }

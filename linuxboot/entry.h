@@ -48,6 +48,10 @@ void boot_menu_add(struct boot_menu *menu, struct boot_entry *entry);
 
 /*
  * The entry from index `first` on that `name` means: a position, an id or a title, a shell pattern
- * of an id (systemd-boot's default); -1 if there is none. An empty name means nothing.
+ * of an id, with or without .conf (systemd-boot's default); -1 if there is none. An empty name means
+ * nothing.
  */
 int boot_menu_find(const struct boot_menu *menu, unsigned int first, const char *name);
+
+/* Text of a disk on the console: its beginning, without what a terminal would obey. */
+void boot_print(const char *text);

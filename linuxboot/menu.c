@@ -12,20 +12,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* Text of a disk, without what a terminal would obey. */
-static void menu_print_text(const char *text)
-{
-	for (unsigned int i = 0; text[i] && i < 100; i++)
-		putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
-}
-
 static void menu_show(
 	const struct volumes *volumes, const struct boot_menu *menu, unsigned int chosen)
 {
 	for (unsigned int i = 0; i < menu->n; i++) {
 		printf("%s%3u  %-8s ", i == chosen ? "*" : " ", i + 1,
 			volumes->list[menu->entries[i]->volume].name);
-		menu_print_text(menu->entries[i]->title);
+		boot_print(menu->entries[i]->title);
 		putchar('\n');
 	}
 	printf("  s  shell    r  reboot    p  power off\n");

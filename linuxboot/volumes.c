@@ -363,6 +363,20 @@ static void volume_folder(const struct volume *volume, const char *folder, bool 
 		free(list);
 }
 
+/* The entry that a setting names; -1, after a line where it names one that is not there. */
+static int volume_find(const struct volume *volume, const struct boot_menu *menu,
+	unsigned int first, const char *name)
+{
+	int found = boot_menu_find(menu, first, name);
+
+	if (found < 0 && name[0] && first < menu->n) {
+		printf("%s: none of its entries is the default '", volume->name);
+		boot_print(name);
+		printf("'\n");
+	}
+	return found;
+}
+
 /* The default of a volume's entries, which begin at `first`; -1 if it says none that exists. */
 static int volume_default(const struct volume *volume, const struct vars *vars,
 	const struct boot_menu *menu, unsigned int first)
@@ -370,11 +384,13 @@ static int volume_default(const struct volume *volume, const struct vars *vars,
 	size_t len = 0;
 	auto_free char *text = volume_read(volume, "/loader/loader.conf", &len);
 	auto_free char *pattern = text ? bls_parse_default(text, len) : NULL;
-	int found = boot_menu_find(menu, first, vars_get(vars, "default"));
+	const char *name = vars_get(vars, "default");
+	const char *saved = vars_get(vars, "saved_entry");
+	int found = volume_find(volume, menu, first, name);
 
-	if (found < 0)
-		found = boot_menu_find(menu, first, vars_get(vars, "saved_entry"));
-	return found < 0 && pattern ? boot_menu_find(menu, first, pattern) : found;
+	if (found < 0 && strcmp(name, saved))
+		found = volume_find(volume, menu, first, saved);
+	return found < 0 && pattern ? volume_find(volume, menu, first, pattern) : found;
 }
 
 /*

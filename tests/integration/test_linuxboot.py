@@ -102,10 +102,20 @@ def test_the_menu_answers(ext4):
 def test_loader_entries(ext4):
     entry = "title {0}\nversion {0}\nlinux /boot/vmlinuz\ninitrd /boot/initrd\noptions console=ttyS0 quiet\noptions alioth.run=echo+from:{0}\n"
     disk = ext4("a", {"loader/entries/x-6.9.conf": entry.format("6.9"), "loader/entries/x-6.10.conf": entry.format("6.10"),
-                      "loader/loader.conf": "timeout 1\ndefault x-6.9*\n"})
+                      "loader/loader.conf": "timeout 1\ndefault x-6.9.conf\n"})
     with VM(*loader(disk)) as vm:
         vm.expect(r" +1  vda +6.10\r?\n\* +2  vda +6.9\r?\n")
         vm.expect("\nfrom:6.9\r?\n")
+        assert vm.wait() == 0
+
+
+def test_a_default_that_is_not_there_is_told(ext4):
+    disk = ext4("a", {"loader/entries/x.conf": "linux /boot/vmlinuz\n", "loader/loader.conf": "default y*\n",
+                      "boot/grub/grub.cfg": grub(("One", "one", RUN.format("one")), head='set default="gone"\n')})
+    with VM(*loader(disk)) as vm:
+        vm.expect("vda: none of its entries is the default 'gone'\r?\n")
+        vm.expect(r"vda: none of its entries is the default 'y\*'\r?\n")
+        vm.expect("\nfrom:one\r?\n")
         assert vm.wait() == 0
 
 

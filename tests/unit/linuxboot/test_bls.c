@@ -65,6 +65,24 @@ static void test_newest_version_is_first(void **state)
 	boot_menu_deinit(&menu);
 }
 
+/* With the ending, as systemd-boot's loader.conf and bootctl have it, or without. */
+static void test_names_of_files(void **state)
+{
+	static const char *const names[] = {
+		"b[1]", "b[1].conf", "b*", "b*.conf", "?[[]1].conf", "[!a]*.conf"};
+	struct boot_menu menu = {0};
+
+	add(&menu, "a.conf", "linux /a");
+	add(&menu, "b[1].conf", "linux /b");
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_int_equal(boot_menu_find(&menu, 0, names[i]), 1);
+	assert_int_equal(boot_menu_find(&menu, 0, "a.conf"), 0);
+	assert_int_equal(boot_menu_find(&menu, 0, "a.con"), -1);
+	assert_int_equal(boot_menu_find(&menu, 0, "a.conf.conf"), -1);
+	assert_int_equal(boot_menu_find(&menu, 0, ".conf"), -1);
+	boot_menu_deinit(&menu);
+}
+
 static void test_what_is_no_entry(void **state)
 {
 	static const char *const texts[] = {
@@ -99,6 +117,7 @@ int main(void)
 		cmocka_unit_test(test_entry_of_fedora),
 		cmocka_unit_test(test_entry_of_systemd_boot),
 		cmocka_unit_test(test_newest_version_is_first),
+		cmocka_unit_test(test_names_of_files),
 		cmocka_unit_test(test_what_is_no_entry),
 		cmocka_unit_test(test_default_of_loader_conf),
 	};
