@@ -377,25 +377,46 @@ static int volume_find(const struct volume *volume, const struct boot_menu *menu
 	return found;
 }
 
-/* The default of a volume's entries, which begin at `first`; -1 if it says none that exists. */
-static int volume_default(const struct volume *volume, const struct vars *vars,
-	const struct boot_menu *menu, unsigned int first)
+/*
+ * The default in loader.conf, owned by the caller; NULL if there is none. systemd-boot has that file
+ * on the EFI system partition, also for entries on the disk's other boot partition.
+ */
+static char *volume_pattern(const struct volumes *volumes, const struct volume *own)
 {
 	size_t len = 0;
-	auto_free char *text = volume_read(volume, "/loader/loader.conf", &len);
-	auto_free char *pattern = text ? bls_parse_default(text, len) : NULL;
+	auto_free char *text = volume_read(own, "/loader/loader.conf", &len);
+
+	for (unsigned int i = 0; !text && i < volumes->n; i++) {
+		const struct volume *volume = &volumes->list[i];
+
+		if (volume != own && !strcmp(volume->disk, own->disk))
+			text = volume_read(volume, "/loader/loader.conf", &len);
+	}
+	return text ? bls_parse_default(text, len) : NULL;
+}
+
+/*
+ * The default of a volume's entries, of which GRUB's begin at `first` and loader entries at
+ * `bls_first`; -1 if it says none that exists.
+ */
+static int volume_default(const struct volumes *volumes, const struct volume *volume,
+	const struct vars *vars, const struct boot_menu *menu, unsigned int first,
+	unsigned int bls_first)
+{
+	auto_free char *pattern =
+		bls_first < menu->n ? volume_pattern(volumes, volume) : NULL;
 	const char *name = vars_get(vars, "default");
 	const char *saved = vars_get(vars, "saved_entry");
 	int found = volume_find(volume, menu, first, name);
 
 	if (found < 0 && strcmp(name, saved))
 		found = volume_find(volume, menu, first, saved);
-	return found < 0 && pattern ? volume_find(volume, menu, first, pattern) : found;
+	return found < 0 && pattern ? volume_find(volume, menu, bls_first, pattern) : found;
 }
 
 /*
- * Adds the entries of one volume, and gives the index of its choice or -1. `may_choose`: it is the
- * one that counts.
+ * Adds the entries of one volume, and gives the index of the one that it chooses or -1.
+ * `may_choose`: its choice counts.
  */
 static int volume_find_entries(
 	const struct volumes *volumes, unsigned int index, bool may_choose, struct boot_menu *menu)
@@ -416,25 +437,30 @@ static int volume_find_entries(
 	bls_sort(menu, bls_first);
 	for (unsigned int i = first; i < menu->n; i++)
 		menu->entries[i]->volume = index;
-	found = volume_default(volume, vars, menu, first);
+	found = may_choose ? volume_default(volumes, volume, vars, menu, first, bls_first) : -1;
 	vars_deinit(vars);
 	free(vars);
-	return found < 0 && menu->n > first ? (int)first : found;
+	/* GRUB's choice is its first entry where nothing else is. */
+	return found < 0 && bls_first > first ? (int)first : found;
 }
 
 void volumes_find_entries(
 	const struct volumes *volumes, struct boot_menu *menu, unsigned int *ret_default)
 {
+	const char *disk = NULL; /* the first with entries: one of its volumes chooses */
 	int chosen = -1;
 
 	for (unsigned int i = 0; i < volumes->n; i++) {
+		const struct volume *volume = &volumes->list[i];
+		bool may_choose = chosen < 0 && (!disk || !strcmp(volume->disk, disk));
 		unsigned int before = menu->n;
-		int found = volume_find_entries(volumes, i, chosen < 0, menu);
+		int found = volume_find_entries(volumes, i, may_choose, menu);
 
 		if (menu->n == before)
-			printf("%s: %s without boot entries\n", volumes->list[i].name,
-				volumes->list[i].fs.type);
-		if (chosen < 0)
+			printf("%s: %s without boot entries\n", volume->name, volume->fs.type);
+		else if (!disk)
+			disk = volume->disk;
+		if (may_choose)
 			chosen = found;
 	}
 	*ret_default = chosen < 0 ? 0 : (unsigned int)chosen;

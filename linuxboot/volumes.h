@@ -26,8 +26,8 @@ struct volumes {
 void volumes_mount(struct volumes *volumes);
 void volumes_unmount(struct volumes *volumes);
 
-/* Adds the boot entries of all volumes; *ret_default is the first volume's choice, 0 where there is
- * none. */
+/* Adds the boot entries of all volumes; *ret_default is the choice of the first disk that has any,
+ * its first entry where nothing on it chooses. */
 void volumes_find_entries(
 	const struct volumes *volumes, struct boot_menu *menu, unsigned int *ret_default);
 

@@ -119,6 +119,35 @@ def test_a_default_that_is_not_there_is_told(ext4):
         assert vm.wait() == 0
 
 
+def fat(path, sectors, files):
+    """Makes a FAT file system, or fills a partition with one ("IMAGE@@OFFSET"): path in it to content."""
+    mtools = {**os.environ, "MTOOLS_SKIP_CHECK": "1"}
+    create = [] if "@@" in path else ["-C"]
+    subprocess.run(["mformat", "-i", path, *create, "-T", str(sectors), "-h", "64", "-s", "32", "::"], check=True, env=mtools)
+    for folder in sorted({"/".join(parts[:n]) for parts in (name.split("/") for name in files) for n in range(1, len(parts))}):
+        subprocess.run(["mmd", "-i", path, f"::/{folder}"], check=True, env=mtools)
+    for name, content in files.items():
+        subprocess.run(["mcopy", "-i", path, "-", f"::/{name}"], check=True, env=mtools, input=content)
+
+
+def test_loader_conf_of_the_other_boot_partition(ext4, tmp_path):
+    """As systemd-boot has it: loader.conf on the EFI system partition, entries on the one beside it."""
+    entry = "title {0}\nversion {0}\nlinux /boot/vmlinuz\ninitrd /boot/initrd\noptions console=ttyS0 quiet\noptions alioth.run=echo+from:{0}\n"
+    boot = ext4("boot", {"loader/entries/x-1.conf": entry.format("1"), "loader/entries/x-2.conf": entry.format("2")})
+    disk = str(tmp_path / "disk")
+    with open(disk, "wb") as file, open(boot, "rb") as content:
+        file.truncate(44 << 20)
+        file.seek(10 << 20)
+        shutil.copyfileobj(content, file)
+    subprocess.run(["/sbin/sfdisk", "-q", disk], check=True, text=True, input="label: gpt\nstart=1MiB, size=8MiB, type=uefi\nstart=10MiB, size=32MiB\n")
+    fat(f"{disk}@@1M", 8 << 11, {"loader/loader.conf": b"default x-1.conf\n"})
+    with VM(*loader(disk)) as vm:
+        vm.expect("vda1: vfat without boot entries")
+        vm.expect(r" +1  vda2 +2\r?\n\* +2  vda2 +1\r?\n")
+        vm.expect("\nfrom:1\r?\n")
+        assert vm.wait() == 0
+
+
 def unified_image(**sections):
     """A unified kernel image without a stub: headers, then sections at multiples of 512 bytes."""
     at, headers, body = 1024, b"", b""
@@ -135,14 +164,10 @@ def test_unified_kernel_images(tmp_path):
     disk = str(tmp_path / "esp")
     with open(data("debian12-cloud.bzImage"), "rb") as kernel, open(data("initramfs"), "rb") as initramfs:
         parts = {"linux": kernel.read(), "initrd": initramfs.read()}
-    for version in ("6.9", "6.10"):
-        (tmp_path / f"os-{version}.efi").write_bytes(unified_image(
-            osrel=f'NAME=x\nPRETTY_NAME="An OS {version}"\n'.encode(), uname=version.encode(), cmdline=RUN.format(version).encode() + b"\n", **parts))
-    (tmp_path / "broken.efi").write_bytes(b"MZ")
-    mtools = {**os.environ, "MTOOLS_SKIP_CHECK": "1"}
-    for command in (["mformat", "-C", "-T", "131072", "-h", "64", "-s", "32", "::"], ["mmd", "::/EFI", "::/EFI/Linux"],
-                    ["mcopy", *tmp_path.glob("*.efi"), "::/EFI/Linux/"]):
-        subprocess.run([command[0], "-i", disk, *command[1:]], check=True, env=mtools)
+    images = {f"EFI/Linux/os-{version}.efi": unified_image(osrel=f'NAME=x\nPRETTY_NAME="An OS {version}"\n'.encode(), uname=version.encode(),
+                                                           cmdline=RUN.format(version).encode() + b"\n", **parts)
+              for version in ("6.9", "6.10")}
+    fat(disk, 131072, {**images, "EFI/Linux/broken.efi": b"MZ"})
     with VM(*loader(disk)) as vm:
         vm.expect("vda1?: /EFI/Linux/broken.efi is no unified kernel image")
         vm.expect(r"\* +1  vda1? +An OS 6.10\r?\n +2  vda1? +An OS 6.9\r?\n")
