@@ -109,6 +109,10 @@ static void bls_entry_line(struct boot_entry *entry, const struct bls_line *line
 		bls_replace(&entry->title, line);
 	} else if (bls_is(line, "version")) {
 		bls_replace(&entry->version, line);
+	} else if (bls_is(line, "sort-key")) {
+		bls_replace(&entry->sort_key, line);
+	} else if (bls_is(line, "machine-id")) {
+		bls_replace(&entry->machine_id, line);
 	} else if (bls_is(line, "linux")) {
 		bls_replace(&entry->kernel, line);
 	} else if (bls_is(line, "initrd")) {
@@ -117,20 +121,6 @@ static void bls_entry_line(struct boot_entry *entry, const struct bls_line *line
 		strbuf_puts(options, options->len ? " " : "");
 		bls_expand(options, line->value, line->value_len, vars);
 	}
-}
-
-/* The file's name without .conf and without the counter of tries, "+3" or "+2-1". */
-static char *bls_id(const char *name)
-{
-	size_t len = strlen(name);
-	const char *plus;
-
-	if (len > 5 && !strcmp(name + len - 5, ".conf"))
-		len -= 5;
-	plus = memrchr(name, '+', len);
-	if (plus && strspn(plus + 1, "0123456789-") >= len - (size_t)(plus + 1 - name))
-		len = (size_t)(plus - name);
-	return strndup(name, len);
 }
 
 void bls_parse_entry(const char *text, size_t len, const char *name, const struct vars *vars,
@@ -144,7 +134,7 @@ void bls_parse_entry(const char *text, size_t len, const char *name, const struc
 		return;
 	while (bls_next(&text, &len, &line))
 		bls_entry_line(entry, &line, vars, &options);
-	entry->id = bls_id(name);
+	entry->id = boot_file_id(name, ".conf", "", &entry->is_spent);
 	if (!entry->title && entry->id)
 		entry->title = strdup(entry->id);
 	entry->options = strdup(strbuf_text(&options));
@@ -166,12 +156,33 @@ char *bls_parse_default(const char *text, size_t len)
 	return NULL;
 }
 
+static const char *bls_text(const char *text)
+{
+	return text ? text : "";
+}
+
+/* Only what has a sort key has one of systems. */
+static int bls_compare_systems(const struct boot_entry *a, const struct boot_entry *b)
+{
+	int order = !a->sort_key - !b->sort_key;
+
+	if (!order && a->sort_key && b->sort_key)
+		order = strcmp(a->sort_key, b->sort_key);
+	if (!order && a->sort_key)
+		order = strcmp(bls_text(a->machine_id), bls_text(b->machine_id));
+	return order;
+}
+
 static int bls_compare(const void *left, const void *right)
 {
 	const struct boot_entry *a = *(struct boot_entry *const *)left;
 	const struct boot_entry *b = *(struct boot_entry *const *)right;
-	int order = strverscmp(b->version ? b->version : "", a->version ? a->version : "");
+	int order = a->is_spent - b->is_spent;
 
+	if (!order)
+		order = bls_compare_systems(a, b);
+	if (!order)
+		order = strverscmp(bls_text(b->version), bls_text(a->version));
 	return order ? order : strverscmp(b->id, a->id);
 }
 

@@ -20,5 +20,9 @@ void bls_parse_entry(const char *text, size_t len, const char *name, const struc
 /* The value of `default` in a loader.conf, owned by the caller; NULL if there is none. */
 char *bls_parse_default(const char *text, size_t len);
 
-/* Sorts the entries from index `first` on: newest version first, then by id, descending. */
+/*
+ * Sorts the entries from index `first` on as the specification says: those with tries left first,
+ * those with a sort key, by that and their machines; then the newest version, then by id,
+ * descending.
+ */
 void bls_sort(struct boot_menu *menu, unsigned int first);

@@ -20,6 +20,8 @@ void boot_entry_free(struct boot_entry *entry)
 	free(entry->title);
 	free(entry->id);
 	free(entry->position);
+	free(entry->sort_key);
+	free(entry->machine_id);
 	free(entry->version);
 	free(entry->kernel);
 	free(entry->options);
@@ -76,6 +78,39 @@ int boot_menu_find(const struct boot_menu *menu, unsigned int first, const char 
 			return (int)i;
 	}
 	return -1;
+}
+
+/* Characters of a counter at the end of a name: '+', tries left, and perhaps '-' and those done. */
+static size_t boot_counter(const char *name, size_t len, bool *ret_spent)
+{
+	static const char digits[] = "0123456789";
+	const char *plus = memrchr(name, '+', len);
+	size_t left = plus ? strspn(plus + 1, digits) : 0;
+	size_t n = 1 + left;
+	size_t done;
+
+	if (!left)
+		return 0;
+	if (plus[n] == '-') {
+		done = strspn(plus + n + 1, digits);
+		n += done ? 1 + done : 0;
+	}
+	if (plus + n != name + len)
+		return 0;
+	*ret_spent = strspn(plus + 1, "0") == left;
+	return n;
+}
+
+char *boot_file_id(const char *name, const char *ending, const char *keep, bool *ret_spent)
+{
+	size_t len = strlen(name);
+	char *id = NULL;
+
+	if (len > strlen(ending) && !strcmp(name + len - strlen(ending), ending))
+		len -= strlen(ending);
+	*ret_spent = false;
+	len -= boot_counter(name, len, ret_spent);
+	return asprintf(&id, "%.*s%s", (int)len, name, keep) < 0 ? NULL : id;
 }
 
 void boot_print(const char *text)

@@ -23,7 +23,11 @@ struct boot_entry {
 	char *title;    /* with the menus above it: "Advanced options>Linux 6.1" */
 	char *id;       /* GRUB's --id with those above it, or a file name without .conf */
 	char *position; /* "1>0" in GRUB's menus, else NULL */
-	char *version;  /* of a loader entry, for sorting; or NULL */
+	/* Of a loader entry, for sorting; or NULL. */
+	char *sort_key;
+	char *machine_id;
+	char *version;
+	bool is_spent; /* its tries to start were counted, and none is left */
 	char *kernel;   /* path in a file system */
 	struct boot_part kernel_part;
 	char *initrds[BOOT_INITRDS_MAX];
@@ -52,6 +56,12 @@ void boot_menu_add(struct boot_menu *menu, struct boot_entry *entry);
  * nothing.
  */
 int boot_menu_find(const struct boot_menu *menu, unsigned int first, const char *name);
+
+/*
+ * The name of a loader entry's file without its ending and, before that, systemd-boot's counter of
+ * tries ("+3", "+2-1"), then `keep`; owned by the caller. *ret_spent: no try is left.
+ */
+char *boot_file_id(const char *name, const char *ending, const char *keep, bool *ret_spent);
 
 /* Text of a disk on the console: its beginning, without what a terminal would obey. */
 void boot_print(const char *text);

@@ -60,10 +60,9 @@ bool uki_parse(const void *headers, size_t len, struct uki *ret_uki)
 	return uki.kernel.size;
 }
 
-/* PRETTY_NAME of an os-release file, without its quotes; NULL without one. */
-static char *uki_title(const char *osrel)
+/* The value of a key ("ID=") of an os-release file, without its quotes; NULL without one. */
+static char *uki_osrel(const char *osrel, const char *key)
 {
-	static const char key[] = "PRETTY_NAME=";
 	const char *value = strstr(osrel, key);
 	size_t quoted, len;
 
@@ -71,7 +70,7 @@ static char *uki_title(const char *osrel)
 		value = strstr(value + 1, key);
 	if (!value)
 		return NULL;
-	value += sizeof(key) - 1;
+	value += strlen(key);
 	quoted = *value == '"' || *value == '\'';
 	len = strcspn(value + quoted, quoted ? "\"'\n" : "\n");
 	return len ? strndup(value + quoted, len) : NULL;
@@ -105,8 +104,11 @@ void uki_add_entry(const struct uki *uki, const struct uki_texts *texts, const c
 
 	if (!entry)
 		return;
-	entry->id = strdup(slash ? slash + 1 : path);
-	entry->title = uki_title(texts->osrel);
+	entry->id = boot_file_id(slash ? slash + 1 : path, ".efi", ".efi", &entry->is_spent);
+	entry->title = uki_osrel(texts->osrel, "PRETTY_NAME=");
+	entry->sort_key = uki_osrel(texts->osrel, "IMAGE_ID=");
+	if (!entry->sort_key)
+		entry->sort_key = uki_osrel(texts->osrel, "ID=");
 	if (!entry->title && entry->id)
 		entry->title = strdup(entry->id);
 	entry->version = uki_line(texts->uname);

@@ -36,7 +36,7 @@ struct uki_texts {
 	char *osrel;
 };
 
-/* Adds the entry of an image to menu. path: in its file system, of which the last part is the id.
- */
+/* Adds the entry of an image to menu. path: in its file system, of which the last part is the id,
+ * without a counter of tries. */
 void uki_add_entry(const struct uki *uki, const struct uki_texts *texts, const char *path,
 	struct boot_menu *menu);

@@ -65,6 +65,48 @@ static void test_newest_version_is_first(void **state)
 	boot_menu_deinit(&menu);
 }
 
+static void expect_order(struct boot_menu *menu, const char *const *ids, unsigned int n)
+{
+	bls_sort(menu, 0);
+	assert_int_equal(menu->n, n);
+	for (unsigned int i = 0; i < n; i++)
+		assert_string_equal(menu->entries[i]->id, ids[i]);
+	boot_menu_deinit(menu);
+}
+
+/* Boot Loader Specification, "Sorting". */
+static void test_sort_keys_come_before_versions(void **state)
+{
+	static const char *const ids[] = {
+		"arch-old", "debian-b", "debian-new", "debian-old", "newest", "older"};
+	struct boot_menu menu = {0};
+
+	add(&menu, "older.conf", "version 8\nlinux /k");
+	add(&menu, "newest.conf", "version 9\nlinux /k");
+	add(&menu, "debian-old.conf", "sort-key debian\nmachine-id c\nversion 6.9\nlinux /k");
+	add(&menu, "debian-new.conf", "sort-key debian\nmachine-id c\nversion 6.10\nlinux /k");
+	add(&menu, "debian-b.conf", "sort-key debian\nmachine-id b\nversion 1\nlinux /k");
+	add(&menu, "arch-old.conf", "sort-key arch\nversion 1\nlinux /k");
+	expect_order(&menu, ids, 6);
+}
+
+static void test_entries_without_tries_left_are_last(void **state)
+{
+	static const char *const ids[] = {"a+", "a+x", "a+1-", "b", "c", "a+-1", "new", "x"};
+	struct boot_menu menu = {0};
+
+	add(&menu, "new+0-3.conf", "version 9\nlinux /k");
+	add(&menu, "x+00.conf", "version 1\nlinux /k");
+	add(&menu, "b+3.conf", "version 5\nlinux /k");
+	add(&menu, "c+2-1.conf", "version 4\nlinux /k");
+	/* No counters. */
+	add(&menu, "a+.conf", "version 8\nlinux /k");
+	add(&menu, "a+x.conf", "version 7\nlinux /k");
+	add(&menu, "a+1-.conf", "version 6\nlinux /k");
+	add(&menu, "a+-1.conf", "version 3\nlinux /k");
+	expect_order(&menu, ids, 8);
+}
+
 /* With the ending, as systemd-boot's loader.conf and bootctl have it, or without. */
 static void test_names_of_files(void **state)
 {
@@ -117,6 +159,8 @@ int main(void)
 		cmocka_unit_test(test_entry_of_fedora),
 		cmocka_unit_test(test_entry_of_systemd_boot),
 		cmocka_unit_test(test_newest_version_is_first),
+		cmocka_unit_test(test_sort_keys_come_before_versions),
+		cmocka_unit_test(test_entries_without_tries_left_are_last),
 		cmocka_unit_test(test_names_of_files),
 		cmocka_unit_test(test_what_is_no_entry),
 		cmocka_unit_test(test_default_of_loader_conf),

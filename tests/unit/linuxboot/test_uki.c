@@ -97,6 +97,8 @@ static void test_entry(void **state)
 	e = menu.entries[0];
 	assert_string_equal(e->title, "An OS (7)");
 	assert_string_equal(e->id, "os-6.12.efi");
+	assert_string_equal(e->sort_key, "os");
+	assert_false(e->is_spent);
 	assert_string_equal(e->version, "6.12");
 	assert_string_equal(e->options, "root=/dev/vda2 quiet");
 	assert_string_equal(e->kernel, "/EFI/Linux/os-6.12.efi");
@@ -118,6 +120,26 @@ static void test_entry_without_texts(void **state)
 	assert_int_equal(menu.n, 1);
 	assert_string_equal(menu.entries[0]->title, "a.efi");
 	assert_int_equal(menu.entries[0]->n_initrds, 0);
+	assert_null(menu.entries[0]->sort_key);
+	boot_menu_deinit(&menu);
+}
+
+static void test_tries_are_counted_in_names(void **state)
+{
+	struct uki_texts texts = {.cmdline = (char[]){""},
+		.uname = (char[]){""},
+		.osrel = (char[]){"ID=os\nIMAGE_ID='image'\n"}};
+	struct boot_menu menu = {0};
+
+	uki_add_entry(&whole, &texts, "/EFI/Linux/a+0-3.efi", &menu);
+	uki_add_entry(&whole, &texts, "/EFI/Linux/b+2.efi", &menu);
+	assert_int_equal(menu.n, 2);
+	assert_string_equal(menu.entries[0]->id, "a.efi");
+	assert_string_equal(menu.entries[0]->kernel, "/EFI/Linux/a+0-3.efi");
+	assert_string_equal(menu.entries[0]->sort_key, "image");
+	assert_true(menu.entries[0]->is_spent);
+	assert_string_equal(menu.entries[1]->id, "b.efi");
+	assert_false(menu.entries[1]->is_spent);
 	boot_menu_deinit(&menu);
 }
 
@@ -144,6 +166,7 @@ int main(void)
 		cmocka_unit_test_setup(test_what_is_no_image, setup),
 		cmocka_unit_test(test_entry),
 		cmocka_unit_test(test_entry_without_texts),
+		cmocka_unit_test(test_tries_are_counted_in_names),
 		cmocka_unit_test(test_long_command_lines),
 	};
 
