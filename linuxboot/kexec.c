@@ -89,13 +89,26 @@ static int kexec_kernel(const struct volume *volume, const struct boot_entry *en
 	return fd;
 }
 
+/*
+ * Zeros up to a multiple of 4: only there the kernel takes a '0' for the start of an archive that is
+ * not compressed (Documentation/driver-api/early-userspace/buffer-format.rst).
+ */
+static bool kexec_pad(const struct volume *volume, const char *path, int out)
+{
+	static const char zeros[3];
+	size_t n = (size_t)-lseek(out, 0, SEEK_CUR) % 4;
+
+	return write(out, zeros, n) == (ssize_t)n || kexec_fail(volume, path, strerror(errno));
+}
+
 /* The initramfs files of the entry, one after the other, in memory; -1 after a line. */
 static int kexec_initrd(const struct volume *volume, const struct boot_entry *entry)
 {
 	int fd = kexec_memory("initramfs");
 
 	for (unsigned int i = 0; fd >= 0 && i < entry->n_initrds; i++) {
-		if (!kexec_append(volume, entry->initrds[i], &entry->initrd_parts[i], fd)) {
+		if (!kexec_append(volume, entry->initrds[i], &entry->initrd_parts[i], fd) ||
+			!kexec_pad(volume, entry->initrds[i], fd)) {
 			close(fd);
 			return -1;
 		}

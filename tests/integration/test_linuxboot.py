@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The boot loader of linuxboot/: what it finds on disks, and what it says when it finds nothing."""
+import gzip
 import os
 import shutil
 import struct
@@ -78,6 +79,25 @@ def test_an_entry_for_one_start(ext4):
             assert vm.wait() == 0
     after = subprocess.run(["/sbin/debugfs", "-R", "cat /boot/grub/grubenv", disk], check=True, capture_output=True, text=True).stdout
     assert after == "# GRUB Environment Block\nsaved_entry=one\n".ljust(1024, "#")
+
+
+def test_an_archive_behind_one_of_odd_size(ext4, tmp_path):
+    """Archives that are not compressed, as those of microcode and of settings, begin at multiples of four bytes."""
+    disk = ext4("a", {"boot/grub/grub.cfg": grub(("One", "one", "console=ttyS0 quiet alioth.run=cat+/told")).replace(
+        "initrd /boot/initrd", "initrd /boot/first /boot/second")})
+    first, second, told = (tmp_path / n for n in ("first", "second", "told"))
+    with open(data("initramfs"), "rb") as file:
+        packed = gzip.compress(file.read(), 1, mtime=0)
+    # Behind its end the kernel skips zeros.
+    first.write_bytes(packed + bytes(1 if len(packed) % 4 == 0 else 0))
+    told.write_text("from the second archive\n")
+    with open(second, "wb") as file:
+        subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], check=True, cwd=tmp_path, input=b"told\n", stdout=file)
+    for file in (first, second):
+        subprocess.run(["/sbin/debugfs", "-w", "-R", f"write {file} /boot/{file.name}", disk], check=True, capture_output=True)
+    with VM(*loader(disk)) as vm:
+        vm.expect("\nfrom the second archive\r?\n")
+        assert vm.wait() == 0
 
 
 def test_the_menu_answers(ext4):
