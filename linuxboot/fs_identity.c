@@ -35,11 +35,11 @@ bool fs_identify(const uint8_t *data, size_t len, struct fs_identity *ret_identi
 		return false;
 	if (data[1024 + 0x38] == 0x53 && data[1024 + 0x39] == 0xef) {
 		id.type = "ext4";
-		id.options = "noload";
+		id.options = "noload,errors=continue";
 		fs_format_uuid(data + 1024 + 0x68, id.uuid, sizeof(id.uuid));
 	} else if (!memcmp(data, "XFSB", 4)) {
 		id.type = "xfs";
-		id.options = "norecovery";
+		id.options = "norecovery,nouuid";
 		fs_format_uuid(data + 32, id.uuid, sizeof(id.uuid));
 	} else if (fs_is_fat(data, &serial)) {
 		id.type = "vfat";

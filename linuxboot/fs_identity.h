@@ -14,7 +14,7 @@
 struct fs_identity {
 	const char *type;    /* as mount(2) calls it: static */
 	const char *options; /* for mounting it without writing to it, also where it was not
-				unmounted: static */
+				unmounted, is damaged, or there is a copy of it: static */
 	char uuid[40];       /* as blkid and GRUB write it */
 };
 

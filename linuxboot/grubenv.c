@@ -84,7 +84,12 @@ static int grubenv_forget(const struct volume *volume, int fd)
 	if (!vars_remove_env(new, sizeof(new), "next_entry"))
 		return EINVAL;
 	err = grubenv_locate(fd, &at);
-	return err ? err : grubenv_replace(volume, at, old, new);
+	if (err)
+		return err;
+	volume_protect(volume, false);
+	err = grubenv_replace(volume, at, old, new);
+	volume_protect(volume, true);
+	return err;
 }
 
 bool grubenv_forget_next(const struct volume *volume, const char *path)

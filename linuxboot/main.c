@@ -26,6 +26,7 @@
 
 /* Time for a person to read why nothing was started. */
 #define MAIN_NOTHING_SECONDS 30
+#define MAIN_PANIC_SECONDS   "30"
 
 static void main_mount(void)
 {
@@ -38,6 +39,15 @@ static void main_mount(void)
 			printf("cannot mount %s: %s\n", mounts[i][1], strerror(errno));
 	}
 	(void)mkdir("/volumes", 0700);
+}
+
+/* Whatever a disk makes the kernel stumble over: the machine starts again, and does not hang. */
+static void main_reboot_after_panic(void)
+{
+	auto_close int fd = open("/proc/sys/kernel/panic", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, MAIN_PANIC_SECONDS, strlen(MAIN_PANIC_SECONDS)) < 0)
+		printf("cannot set the time to a reboot after a panic: %s\n", strerror(errno));
 }
 
 /* Modules are numbered in the order of loading. */
@@ -156,6 +166,7 @@ int main(void)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	main_mount();
+	main_reboot_after_panic();
 	main_load_modules();
 	printf("LinuxBoot\n");
 	for (bool first = true;; first = false)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -89,16 +90,30 @@ static bool volume_has_partitions(const char *name)
 	return found;
 }
 
+void volume_protect(const struct volume *volume, bool readonly)
+{
+	char device[64];
+	auto_close int fd = -1;
+	int value = readonly;
+
+	(void)snprintf(device, sizeof(device), "/dev/%s", volume->name);
+	fd = open(device, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)ioctl(fd, BLKROSET, &value);
+}
+
 static bool volume_mount(struct volume *volume, const char *device)
 {
 	char where[64];
 
+	volume_protect(volume, true);
 	(void)snprintf(where, sizeof(where), "/volumes/%s", volume->name);
 	if ((mkdir(where, 0700) && errno != EEXIST) ||
 		mount(device, where, volume->fs.type, MS_RDONLY | MS_NODEV | MS_NOEXEC | MS_NOSUID,
 			volume->fs.options)) {
 		printf("%s: cannot mount its %s: %s\n", volume->name, volume->fs.type,
 			strerror(errno));
+		volume_protect(volume, false);
 		return false;
 	}
 	volume->root = open(where, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -161,6 +176,7 @@ void volumes_unmount(struct volumes *volumes)
 		close(volumes->list[i].root);
 		(void)snprintf(where, sizeof(where), "/volumes/%s", volumes->list[i].name);
 		(void)umount2(where, MNT_DETACH);
+		volume_protect(&volumes->list[i], false);
 	}
 	volumes->n = 0;
 }

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "entry.h"
 #include "fs_identity.h"
 
@@ -30,6 +32,12 @@ void volumes_unmount(struct volumes *volumes);
  * its first entry where nothing on it chooses. */
 void volumes_find_entries(
 	const struct volumes *volumes, struct boot_menu *menu, unsigned int *ret_default);
+
+/*
+ * Makes the device of a volume read-only, or as it was: a file system that is mounted read-only may
+ * still write, such as ext4 the errors that it finds. Mounted volumes are protected.
+ */
+void volume_protect(const struct volume *volume, bool readonly);
 
 /* Opens a file of a volume for reading; links and ".." do not lead out of it. -errno. */
 int volume_open(const struct volume *volume, const char *path);

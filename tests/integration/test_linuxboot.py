@@ -218,6 +218,26 @@ def test_disks_without_a_system_are_told(tmp_path):
         assert vm.wait() == 0
 
 
+def test_a_damaged_disk_does_not_stop_the_loader(ext4, tmp_path):
+    """A second disk that wants a panic at errors, and has one: its root directory is garbage. It is not written to either."""
+    first = ext4("a", {"boot/grub/grub.cfg": grub(("One", "one", RUN.format("one")))})
+    second = tmp_path / "b"
+    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", second, "8M"], check=True)
+    subprocess.run(["/sbin/tune2fs", "-e", "panic", second], check=True, stdout=subprocess.DEVNULL)
+    listing = subprocess.run(["/sbin/debugfs", "-R", "blocks /", second], check=True, capture_output=True, text=True).stdout
+    stats = subprocess.run(["/sbin/dumpe2fs", "-h", second], check=True, capture_output=True, text=True).stdout
+    size = next(int(line.split()[-1]) for line in stats.splitlines() if line.startswith("Block size:"))
+    with open(second, "r+b") as file:
+        file.seek(int(listing.split()[0]) * size)
+        file.write(b"\xa5" * size)
+    before = second.read_bytes()
+    with VM(*loader(first, second)) as vm:
+        vm.expect("vdb: ext4 without boot entries")
+        vm.expect("\nfrom:one\r?\n")
+        assert vm.wait() == 0
+    assert second.read_bytes() == before
+
+
 def test_files_that_are_no_kernel_are_told(ext4):
     hostile = grub(("Text", "a", ""), ("Folder", "b", ""), ("Link", "c", ""))
     for name, path in (("a", "/boot/grub/grub.cfg"), ("b", "/boot"), ("c", "/../../init")):

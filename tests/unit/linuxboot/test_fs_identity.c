@@ -19,7 +19,7 @@ static void test_ext4(void **state)
 		data[1024 + 0x68 + i] = (uint8_t)(i * 0x11);
 	assert_true(fs_identify(data, sizeof(data), &id));
 	assert_string_equal(id.type, "ext4");
-	assert_string_equal(id.options, "noload");
+	assert_string_equal(id.options, "noload,errors=continue");
 	assert_string_equal(id.uuid, "00112233-4455-6677-8899-aabbccddeeff");
 	assert_false(fs_identify(data, sizeof(data) - 1, &id));
 }
@@ -31,6 +31,7 @@ static void test_xfs_and_fat(void **state)
 
 	assert_true(fs_identify(data, sizeof(data), &id));
 	assert_string_equal(id.type, "xfs");
+	assert_string_equal(id.options, "norecovery,nouuid");
 	memset(data, 0, sizeof(data));
 	data[510] = 0x55;
 	data[511] = 0xaa;
