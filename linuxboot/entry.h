@@ -28,7 +28,7 @@ struct boot_entry {
 	char *machine_id;
 	char *version;
 	bool is_spent; /* its tries to start were counted, and none is left */
-	char *kernel;   /* path in a file system */
+	char *kernel;  /* path in a file system */
 	struct boot_part kernel_part;
 	char *initrds[BOOT_INITRDS_MAX];
 	struct boot_part initrd_parts[BOOT_INITRDS_MAX];
@@ -52,8 +52,8 @@ void boot_menu_add(struct boot_menu *menu, struct boot_entry *entry);
 
 /*
  * The entry from index `first` on that `name` means: a position, an id or a title, a shell pattern
- * of an id, with or without .conf (systemd-boot's default); -1 if there is none. An empty name means
- * nothing.
+ * of an id, with or without .conf (systemd-boot's default); -1 if there is none. An empty name
+ * means nothing.
  */
 int boot_menu_find(const struct boot_menu *menu, unsigned int first, const char *name);
 

@@ -8,16 +8,13 @@
  */
 #include "grub.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/strbuf.h"
-
-#define GRUB_WORDS_MAX 128
-#define GRUB_WORD_MAX  4096
+#include "grub_words.h"
 
 enum grub_block_kind { GRUB_IF, GRUB_MENU, GRUB_ENTRY, GRUB_SKIPPED };
 
@@ -31,177 +28,16 @@ struct grub_block {
 	char *position;
 };
 
-enum grub_end { GRUB_END_COMMAND, GRUB_END_OPEN, GRUB_END_CLOSE, GRUB_END_TEXT };
-
 struct grub {
-	const char *p;
-	const char *end;
+	struct grub_words words; /* of the current command */
 	struct vars *vars;
 	struct boot_menu *menu;
-	char *words[GRUB_WORDS_MAX];
-	unsigned int n_words;
-	bool too_long; /* a word of this command */
 	struct grub_block blocks[GRUB_DEPTH_MAX];
 	unsigned int depth; /* blocks in use; the first is the menu at the top */
 	unsigned int lost;  /* blocks open beyond those */
 	struct boot_entry *entry;
 	char *top_uuid; /* of a search outside entries */
 };
-
-/* ---- Words ---- */
-
-static bool grub_is_name(char c)
-{
-	return isalnum((unsigned char)c) || c == '_';
-}
-
-/* After a '$': the value of the variable goes into the word. */
-static void grub_expand(struct grub *g, struct strbuf *word)
-{
-	bool braces = g->p < g->end && *g->p == '{';
-	auto_free char *name = NULL;
-	const char *start;
-
-	if (braces)
-		g->p++;
-	start = g->p;
-	while (g->p < g->end && grub_is_name(*g->p))
-		g->p++;
-	if (g->p == start && g->p < g->end && !braces && strchr("?#@*", *g->p))
-		g->p++;
-	name = strndup(start, (size_t)(g->p - start));
-	if (braces && g->p < g->end && *g->p == '}')
-		g->p++;
-	if (name)
-		strbuf_puts(word, vars_get(g->vars, name));
-}
-
-static void grub_single_quoted(struct grub *g, struct strbuf *word)
-{
-	const char *start = g->p;
-	const char *quote = memchr(start, '\'', (size_t)(g->end - start));
-
-	g->p = quote ? quote : g->end;
-	strbuf_append(word, start, (size_t)(g->p - start));
-	if (quote)
-		g->p++;
-}
-
-static void grub_double_quoted(struct grub *g, struct strbuf *word)
-{
-	while (g->p < g->end && *g->p != '"') {
-		char c = *g->p++;
-
-		if (c == '$') {
-			grub_expand(g, word);
-			continue;
-		}
-		if (c == '\\' && g->p < g->end && strchr("\"\\$", *g->p))
-			c = *g->p++;
-		strbuf_append(word, &c, 1);
-	}
-	if (g->p < g->end)
-		g->p++;
-}
-
-static bool grub_ends_word(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == ';';
-}
-
-/* One part of a word: a quotation, an expansion or a character. true if it was quoted. */
-static bool grub_word_part(struct grub *g, struct strbuf *word)
-{
-	char c = *g->p++;
-
-	switch (c) {
-	case '\'':
-		grub_single_quoted(g, word);
-		return true;
-	case '"':
-		grub_double_quoted(g, word);
-		return true;
-	case '$':
-		grub_expand(g, word);
-		return false;
-	case '\\':
-		if (g->p < g->end && *g->p != '\n')
-			strbuf_append(word, g->p, 1);
-		if (g->p < g->end)
-			g->p++;
-		return true;
-	default:
-		strbuf_append(word, &c, 1);
-		return false;
-	}
-}
-
-/* The word at p. A word of nothing but empty variables is none; *ret_plain: nothing was quoted. */
-static char *grub_word(struct grub *g, bool *ret_plain)
-{
-	auto_strbuf struct strbuf word = STRBUF_INIT(GRUB_WORD_MAX);
-	bool quoted = false;
-
-	while (g->p < g->end && !grub_ends_word(*g->p))
-		quoted |= grub_word_part(g, &word);
-	*ret_plain = !quoted;
-	if (word.failed) {
-		g->too_long = true;
-		return NULL;
-	}
-	if (!word.len)
-		return quoted ? strdup("") : NULL;
-	return strbuf_steal(&word);
-}
-
-static void grub_skip_blanks(struct grub *g)
-{
-	while (g->p < g->end) {
-		if (*g->p == ' ' || *g->p == '\t' || *g->p == '\r')
-			g->p++;
-		else if (*g->p == '#')
-			while (g->p < g->end && *g->p != '\n')
-				g->p++;
-		else if (*g->p == '\\' && g->end - g->p > 1 && g->p[1] == '\n')
-			g->p += 2;
-		else
-			return;
-	}
-}
-
-static void grub_drop_words(struct grub *g)
-{
-	while (g->n_words)
-		free(g->words[--g->n_words]);
-	g->too_long = false;
-}
-
-/* The words of the next command, and what ended them. Words beyond the limit are dropped. */
-static enum grub_end grub_command(struct grub *g)
-{
-	grub_drop_words(g);
-	for (;;) {
-		auto_free char *word = NULL;
-		bool plain;
-
-		grub_skip_blanks(g);
-		if (g->p == g->end)
-			return GRUB_END_TEXT;
-		if (*g->p == '\n' || *g->p == ';') {
-			g->p++;
-			return GRUB_END_COMMAND;
-		}
-		word = grub_word(g, &plain);
-		if (!word)
-			continue;
-		if (plain && !strcmp(word, "{"))
-			return GRUB_END_OPEN;
-		if (plain && !strcmp(word, "}"))
-			return GRUB_END_CLOSE;
-		if (g->n_words < GRUB_WORDS_MAX)
-			g->words[g->n_words++] = steal_ptr(&word);
-	}
-}
 
 /* ---- Blocks ---- */
 
@@ -292,11 +128,11 @@ static bool grub_parent_active(struct grub *g)
 /* The keywords of if; true if this command was one, with nothing left of it to run. */
 static bool grub_if_keyword(struct grub *g)
 {
-	const char *word = g->words[0];
+	const char *word = g->words.list[0];
 	struct grub_block *top = grub_top(g);
 
 	if (!strcmp(word, "if")) {
-		bool value = top->active && grub_condition(g->words + 1, g->n_words - 1);
+		bool value = top->active && grub_condition(g->words.list + 1, g->words.n - 1);
 
 		if (grub_push(g, GRUB_IF, value))
 			grub_top(g)->taken = value;
@@ -315,7 +151,7 @@ static bool grub_if_keyword(struct grub *g)
 	if (strcmp(word, "elif") && strcmp(word, "else"))
 		return false;
 	top->active = !top->taken && grub_parent_active(g) &&
-		      (word[2] == 's' || grub_condition(g->words + 1, g->n_words - 1));
+		      (word[2] == 's' || grub_condition(g->words.list + 1, g->words.n - 1));
 	top->taken |= top->active;
 	return word[2] == 'i';
 }
@@ -362,13 +198,13 @@ static void grub_linux(struct grub *g)
 {
 	char *options;
 
-	if (g->n_words < 2)
+	if (g->words.n < 2)
 		return;
-	options = grub_join(g->words + 2, g->n_words - 2, " ", BOOT_OPTIONS_MAX - 1);
+	options = grub_join(g->words.list + 2, g->words.n - 2, " ", BOOT_OPTIONS_MAX - 1);
 	/* Without all of its options a system would start as something else: no kernel, no entry.
 	 */
-	grub_replace(
-		&g->entry->kernel, options && !g->too_long ? strdup(grub_path(g->words[1])) : NULL);
+	grub_replace(&g->entry->kernel,
+		options && !g->words.too_long ? strdup(grub_path(g->words.list[1])) : NULL);
 	grub_replace(&g->entry->options, options);
 }
 
@@ -378,8 +214,8 @@ static void grub_initrd(struct grub *g)
 
 	while (entry->n_initrds)
 		free(entry->initrds[--entry->n_initrds]);
-	for (unsigned int i = 1; i < g->n_words && entry->n_initrds < BOOT_INITRDS_MAX; i++) {
-		char *path = strdup(grub_path(g->words[i]));
+	for (unsigned int i = 1; i < g->words.n && entry->n_initrds < BOOT_INITRDS_MAX; i++) {
+		char *path = strdup(grub_path(g->words.list[i]));
 
 		if (path)
 			entry->initrds[entry->n_initrds++] = path;
@@ -389,15 +225,15 @@ static void grub_initrd(struct grub *g)
 /* `search --fs-uuid --set=root ... UUID`, `search.fs_uuid UUID root`: the last word but options. */
 static void grub_search(struct grub *g)
 {
-	bool by_uuid = !strcmp(g->words[0], "search.fs_uuid");
+	bool by_uuid = !strcmp(g->words.list[0], "search.fs_uuid");
 	const char *uuid = NULL;
 
-	for (unsigned int i = 1; i < g->n_words; i++) {
-		const char *word = g->words[i];
+	for (unsigned int i = 1; i < g->words.n; i++) {
+		const char *word = g->words.list[i];
 
 		if (!strcmp(word, "--fs-uuid") || !strcmp(word, "-u"))
 			by_uuid = true;
-		else if (word[0] != '-' && (!uuid || strncmp(g->words[0], "search.", 7)))
+		else if (word[0] != '-' && (!uuid || strncmp(g->words.list[0], "search.", 7)))
 			uuid = word;
 	}
 	if (by_uuid && uuid)
@@ -406,11 +242,11 @@ static void grub_search(struct grub *g)
 
 static void grub_run(struct grub *g)
 {
-	const char *name = g->words[0];
+	const char *name = g->words.list[0];
 
 	if (!strcmp(name, "set")) {
-		if (g->n_words > 1)
-			grub_assign(g, g->words[1]);
+		if (g->words.n > 1)
+			grub_assign(g, g->words.list[1]);
 	} else if (!strcmp(name, "search") || !strcmp(name, "search.fs_uuid")) {
 		grub_search(g);
 	} else if (g->entry && (!strcmp(name, "linux") || !strcmp(name, "linux16") ||
@@ -419,7 +255,7 @@ static void grub_run(struct grub *g)
 	} else if (g->entry && (!strcmp(name, "initrd") || !strcmp(name, "initrd16") ||
 				       !strcmp(name, "initrdefi"))) {
 		grub_initrd(g);
-	} else if (g->n_words == 1 && strchr(name, '=')) {
+	} else if (g->words.n == 1 && strchr(name, '=')) {
 		grub_assign(g, name);
 	}
 }
@@ -440,11 +276,11 @@ static char *grub_below(const char *parent, const char *name)
 /* The value of --id, in either form. */
 static const char *grub_id(struct grub *g)
 {
-	for (unsigned int i = 1; i < g->n_words; i++) {
-		if (!strncmp(g->words[i], "--id=", 5))
-			return g->words[i] + 5;
-		if (!strcmp(g->words[i], "--id") && i + 1 < g->n_words)
-			return g->words[i + 1];
+	for (unsigned int i = 1; i < g->words.n; i++) {
+		if (!strncmp(g->words.list[i], "--id=", 5))
+			return g->words.list[i] + 5;
+		if (!strcmp(g->words.list[i], "--id") && i + 1 < g->words.n)
+			return g->words.list[i + 1];
 	}
 	return NULL;
 }
@@ -452,10 +288,10 @@ static const char *grub_id(struct grub *g)
 /* The title is the first word that is no option. */
 static const char *grub_title(struct grub *g)
 {
-	for (unsigned int i = 1; i < g->n_words; i++) {
-		if (g->words[i][0] != '-')
-			return g->words[i];
-		if (!strchr(g->words[i], '=') && strcmp(g->words[i], "--unrestricted"))
+	for (unsigned int i = 1; i < g->words.n; i++) {
+		if (g->words.list[i][0] != '-')
+			return g->words.list[i];
+		if (!strchr(g->words.list[i], '=') && strcmp(g->words.list[i], "--unrestricted"))
 			i++;
 	}
 	return "";
@@ -489,7 +325,7 @@ static void grub_open_item(struct grub *g, bool is_menu)
 
 static void grub_open(struct grub *g)
 {
-	const char *name = g->n_words ? g->words[0] : "";
+	const char *name = g->words.n ? g->words.list[0] : "";
 	bool is_menu = !strcmp(name, "submenu");
 
 	if (g->lost || !grub_top(g)->active || g->entry || (!is_menu && strcmp(name, "menuentry")))
@@ -520,10 +356,11 @@ static void grub_drop_keyword(struct grub *g)
 	static const char *const keywords[] = {"then", "else", "do", "!", "function"};
 
 	for (unsigned int i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
-		if (g->n_words && !strcmp(g->words[0], keywords[i])) {
-			free(g->words[0]);
-			g->n_words--;
-			memmove(g->words, g->words + 1, g->n_words * sizeof(g->words[0]));
+		if (g->words.n && !strcmp(g->words.list[0], keywords[i])) {
+			free(g->words.list[0]);
+			g->words.n--;
+			memmove(g->words.list, g->words.list + 1,
+				g->words.n * sizeof(g->words.list[0]));
 			return;
 		}
 	}
@@ -531,14 +368,14 @@ static void grub_drop_keyword(struct grub *g)
 
 static void grub_handle(struct grub *g, enum grub_end end)
 {
-	bool done = g->n_words && end != GRUB_END_OPEN && grub_if_keyword(g);
+	bool done = g->words.n && end != GRUB_END_OPEN && grub_if_keyword(g);
 
 	if (!done) {
 		if (end != GRUB_END_OPEN)
 			grub_drop_keyword(g);
 		if (end == GRUB_END_OPEN)
 			grub_open(g);
-		else if (g->n_words && !g->lost && grub_top(g)->active)
+		else if (g->words.n && !g->lost && grub_top(g)->active)
 			grub_run(g);
 	}
 	if (end == GRUB_END_CLOSE)
@@ -552,7 +389,8 @@ void grub_parse(const char *text, size_t len, struct vars *vars, struct boot_men
 
 	if (!g)
 		return;
-	*g = (struct grub){.p = text, .end = text + len, .vars = vars, .menu = menu};
+	*g = (struct grub){
+		.words = {.p = text, .end = text + len, .vars = vars}, .vars = vars, .menu = menu};
 	vars_set(vars, "grub_platform", "efi");
 	vars_set(vars, "grub_cpu", "x86_64");
 	vars_set(vars, "feature_menuentry_id", "y");
@@ -560,7 +398,7 @@ void grub_parse(const char *text, size_t len, struct vars *vars, struct boot_men
 	vars_set(vars, "feature_timeout_style", "y");
 	grub_push(g, GRUB_MENU, true);
 	do {
-		end = grub_command(g);
+		end = grub_words_next(&g->words);
 		grub_handle(g, end);
 	} while (end != GRUB_END_TEXT);
 	/* An entry whose end is missing is not whole. */
@@ -568,7 +406,7 @@ void grub_parse(const char *text, size_t len, struct vars *vars, struct boot_men
 	g->entry = NULL;
 	while (g->depth)
 		grub_pop(g);
-	grub_drop_words(g);
+	grub_words_drop(&g->words);
 	free(g->top_uuid);
 	free(g);
 }

@@ -90,8 +90,8 @@ static int kexec_kernel(const struct volume *volume, const struct boot_entry *en
 }
 
 /*
- * Zeros up to a multiple of 4: only there the kernel takes a '0' for the start of an archive that is
- * not compressed (Documentation/driver-api/early-userspace/buffer-format.rst).
+ * Zeros up to a multiple of 4: only there the kernel takes a '0' for the start of an archive that
+ * is not compressed (Documentation/driver-api/early-userspace/buffer-format.rst).
  */
 static bool kexec_pad(const struct volume *volume, const char *path, int out)
 {

@@ -394,8 +394,8 @@ static int volume_find(const struct volume *volume, const struct boot_menu *menu
 }
 
 /*
- * The default in loader.conf, owned by the caller; NULL if there is none. systemd-boot has that file
- * on the EFI system partition, also for entries on the disk's other boot partition.
+ * The default in loader.conf, owned by the caller; NULL if there is none. systemd-boot has that
+ * file on the EFI system partition, also for entries on the disk's other boot partition.
  */
 static char *volume_pattern(const struct volumes *volumes, const struct volume *own)
 {
@@ -419,8 +419,7 @@ static int volume_default(const struct volumes *volumes, const struct volume *vo
 	const struct vars *vars, const struct boot_menu *menu, unsigned int first,
 	unsigned int bls_first)
 {
-	auto_free char *pattern =
-		bls_first < menu->n ? volume_pattern(volumes, volume) : NULL;
+	auto_free char *pattern = bls_first < menu->n ? volume_pattern(volumes, volume) : NULL;
 	const char *name = vars_get(vars, "default");
 	const char *saved = vars_get(vars, "saved_entry");
 	int found = volume_find(volume, menu, first, name);
