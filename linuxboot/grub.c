@@ -350,34 +350,38 @@ static void grub_close(struct grub *g)
 	}
 }
 
-/* What stands before a command in the same line. */
-static void grub_drop_keyword(struct grub *g)
+/* Takes away a keyword that stands before a command in the same line; false if there is none. */
+static bool grub_drop_keyword(struct grub *g)
 {
-	static const char *const keywords[] = {"then", "else", "do", "!", "function"};
+	static const char *const keywords[] = {"then", "else", "do", "!"};
+	struct grub_words *words = &g->words;
 
 	for (unsigned int i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
-		if (g->words.n && !strcmp(g->words.list[0], keywords[i])) {
-			free(g->words.list[0]);
-			g->words.n--;
-			memmove(g->words.list, g->words.list + 1,
-				g->words.n * sizeof(g->words.list[0]));
-			return;
-		}
+		if (strcmp(words->list[0], keywords[i]))
+			continue;
+		free(words->list[0]);
+		words->n--;
+		memmove(words->list, words->list + 1, words->n * sizeof(words->list[0]));
+		return true;
 	}
+	return false;
 }
 
+/* A command may have several keywords in front of it: "else if x", "then menuentry x {". */
 static void grub_handle(struct grub *g, enum grub_end end)
 {
-	bool done = g->words.n && end != GRUB_END_OPEN && grub_if_keyword(g);
+	bool more = true;
 
-	if (!done) {
-		if (end != GRUB_END_OPEN)
-			grub_drop_keyword(g);
-		if (end == GRUB_END_OPEN)
-			grub_open(g);
-		else if (g->words.n && !g->lost && grub_top(g)->active)
-			grub_run(g);
+	while (more && g->words.n) {
+		if (grub_if_keyword(g))
+			grub_words_drop(&g->words);
+		else
+			more = grub_drop_keyword(g);
 	}
+	if (end == GRUB_END_OPEN)
+		grub_open(g);
+	else if (g->words.n && !g->lost && grub_top(g)->active)
+		grub_run(g);
 	if (end == GRUB_END_CLOSE)
 		grub_close(g);
 }

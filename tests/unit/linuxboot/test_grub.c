@@ -135,6 +135,30 @@ static void test_conditions(void **state)
 	parsed_free(p);
 }
 
+/* What follows a keyword in its line may be a keyword too, or open an entry. */
+static void test_keywords_in_one_line(void **state)
+{
+	struct parsed *p = parse(
+		"if [ a = b ]\nthen if true; then set r=1; fi\nelse set r=2\nfi\n"
+		"if [ a = b ]; then set s=1\nelse if [ a = b ]; then set s=2; else set s=3; fi\nfi\n"
+		"if [ a = b ]\nthen menuentry no {\nlinux /no\n}\nfi\n"
+		"if true\nthen menuentry one {\nlinux /one\n}\nfi\n"
+		"if [ a = b ]; then set t=1\nelse submenu more {\nmenuentry two {\nlinux /two\n}\n}\nfi\n"
+		"if [ a = b ]; then\nelse menuentry three {\nif [ a = b ]\nthen if true; then linux /no; fi\n"
+		"else if true\nthen linux /three\nfi\nfi\n}\nfi\n"
+		"menuentry last {\nlinux /last\n}\n");
+
+	assert_string_equal(vars_get(&p->vars, "r"), "2");
+	assert_string_equal(vars_get(&p->vars, "s"), "3");
+	assert_string_equal(vars_get(&p->vars, "t"), "");
+	assert_int_equal(p->menu.n, 4);
+	assert_string_equal(p->menu.entries[0]->title, "one");
+	assert_string_equal(p->menu.entries[1]->position, "1>0");
+	assert_string_equal(p->menu.entries[2]->kernel, "/three");
+	assert_string_equal(p->menu.entries[3]->position, "3");
+	parsed_free(p);
+}
+
 /* The file system of a search outside the entries is that of the entries that have none. */
 static void test_search(void **state)
 {
@@ -256,6 +280,7 @@ int main(void)
 		cmocka_unit_test(test_positions_count_other_entries),
 		cmocka_unit_test(test_quotes_and_variables),
 		cmocka_unit_test(test_conditions),
+		cmocka_unit_test(test_keywords_in_one_line),
 		cmocka_unit_test(test_search),
 		cmocka_unit_test(test_unfinished_text_gives_no_entry),
 		cmocka_unit_test(test_forgetting_a_variable_of_the_environment),
