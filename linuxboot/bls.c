@@ -5,6 +5,7 @@
 #include "bls.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,6 +135,7 @@ void bls_parse_entry(const char *text, size_t len, const char *name, const struc
 		return;
 	while (bls_next(&text, &len, &line))
 		bls_entry_line(entry, &line, vars, &options);
+	entry->is_file = true;
 	entry->id = boot_file_id(name, ".conf", "", &entry->is_spent);
 	if (!entry->title && entry->id)
 		entry->title = strdup(entry->id);
@@ -189,4 +191,34 @@ static int bls_compare(const void *left, const void *right)
 void bls_sort(struct boot_menu *menu, unsigned int first)
 {
 	qsort(menu->entries + first, menu->n - first, sizeof(struct boot_entry *), bls_compare);
+}
+
+/* A position that is `by` further on in the top menu, or the entry's first one. */
+static void bls_move(struct boot_entry *entry, unsigned long by)
+{
+	char *rest = NULL;
+	unsigned long number = entry->position ? strtoul(entry->position, &rest, 10) : 0;
+	char *position = NULL;
+
+	if (asprintf(&position, "%lu%s", number + by, rest ? rest : "") < 0)
+		return;
+	free(entry->position);
+	entry->position = position;
+}
+
+void bls_number(struct boot_menu *menu, unsigned int first, unsigned int bls_first, unsigned int at)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = bls_first; i < menu->n; i++) {
+		/* GRUB has no unified images in its menus. */
+		if (!menu->entries[i]->kernel_part.size)
+			bls_move(menu->entries[i], at + n++);
+	}
+	for (unsigned int i = first; i < bls_first; i++) {
+		const char *position = menu->entries[i]->position;
+
+		if (position && strtoul(position, NULL, 10) >= at)
+			bls_move(menu->entries[i], n);
+	}
 }

@@ -26,3 +26,10 @@ char *bls_parse_default(const char *text, size_t len);
  * descending.
  */
 void bls_sort(struct boot_menu *menu, unsigned int first);
+
+/*
+ * Gives positions to loader entries, which are sorted and begin at `bls_first`, where GRUB has them
+ * in its menu: `at` of its entries come before them. The others, of those from `first` on, move.
+ */
+void bls_number(
+	struct boot_menu *menu, unsigned int first, unsigned int bls_first, unsigned int at);

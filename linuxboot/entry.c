@@ -49,16 +49,66 @@ static bool boot_is_same(const char *name, const char *other)
 	return other && !strcmp(name, other);
 }
 
+/* Length of a path's first name: "a>>b>c" begins with one that is "a>b". */
+static size_t boot_level(const char *path)
+{
+	size_t len = 0;
+
+	while (path[len] && (path[len] != '>' || path[len + 1] == '>'))
+		len += path[len] == '>' ? 2 : 1;
+	return len;
+}
+
+/* Takes the first name off a path; true if it is that of `len` bytes. */
+static bool boot_take_level(const char **path, const char *name, size_t len)
+{
+	size_t own = *path ? boot_level(*path) : 0;
+	bool same = len && own == len && !memcmp(*path, name, len);
+
+	if (*path)
+		*path += own + ((*path)[own] == '>');
+	return same;
+}
+
+/* Level by level, as GRUB goes down its menus. */
+static bool boot_is_at(const struct boot_entry *entry, const char *name)
+{
+	const char *position = entry->position;
+	const char *id = entry->id;
+	const char *title = entry->title;
+
+	while (*name && position && *position) {
+		size_t len = boot_level(name);
+		bool same = boot_take_level(&position, name, len);
+
+		same |= boot_take_level(&id, name, len);
+		same |= boot_take_level(&title, name, len);
+		if (!same)
+			return false;
+		name += len + (name[len] == '>');
+	}
+	return position && !*position && !*name;
+}
+
+static bool boot_is_meant(const struct boot_entry *entry, const char *name)
+{
+	if (!entry->is_file)
+		return boot_is_at(entry, name);
+	return boot_is_same(name, entry->position) || boot_is_same(name, entry->id) ||
+	       boot_is_same(name, entry->title);
+}
+
 /* systemd-boot's patterns name files, which for a loader entry is its id with .conf. */
 static bool boot_matches(const char *pattern, const struct boot_entry *entry)
 {
 	auto_free char *file = NULL;
 
-	if (!entry->id || entry->position)
+	if (!entry->id || !entry->is_file)
 		return false;
 	if (!fnmatch(pattern, entry->id, 0))
 		return true;
-	return asprintf(&file, "%s.conf", entry->id) >= 0 &&
+	/* An image's id has its ending. */
+	return !entry->kernel_part.size && asprintf(&file, "%s.conf", entry->id) >= 0 &&
 	       (boot_is_same(pattern, file) || !fnmatch(pattern, file, 0));
 }
 
@@ -67,10 +117,7 @@ int boot_menu_find(const struct boot_menu *menu, unsigned int first, const char 
 	if (!name[0])
 		return -1;
 	for (unsigned int i = first; i < menu->n; i++) {
-		const struct boot_entry *entry = menu->entries[i];
-
-		if (boot_is_same(name, entry->position) || boot_is_same(name, entry->id) ||
-			boot_is_same(name, entry->title))
+		if (boot_is_meant(menu->entries[i], name))
 			return (int)i;
 	}
 	for (unsigned int i = first; i < menu->n; i++) {

@@ -20,9 +20,12 @@ struct boot_part {
 };
 
 struct boot_entry {
-	char *title;    /* with the menus above it: "Advanced options>Linux 6.1" */
-	char *id;       /* GRUB's --id with those above it, or a file name without .conf */
-	char *position; /* "1>0" in GRUB's menus, else NULL */
+	/* In GRUB's menus all three with those above, as its "default" has them ("Advanced
+	 * options>Linux 6.1"): a '>' in a name is doubled. */
+	char *title;
+	char *id;       /* GRUB's --id or the title; of a loader entry the file's, without .conf */
+	char *position; /* a number for each level; NULL where GRUB does not count it */
+	bool is_file;   /* a loader entry or an image: in no menu of grub.cfg */
 	/* Of a loader entry, for sorting; or NULL. */
 	char *sort_key;
 	char *machine_id;
@@ -51,9 +54,9 @@ void boot_menu_deinit(struct boot_menu *menu);
 void boot_menu_add(struct boot_menu *menu, struct boot_entry *entry);
 
 /*
- * The entry from index `first` on that `name` means: a position, an id or a title, a shell pattern
- * of an id, with or without .conf (systemd-boot's default); -1 if there is none. An empty name
- * means nothing.
+ * The entry from index `first` on that `name` means: a position, an id or a title, in GRUB's menus
+ * any of them for each level ("1>Linux 6.1"); a shell pattern of an id, with or without .conf
+ * (systemd-boot's default); -1 if there is none. An empty name means nothing.
  */
 int boot_menu_find(const struct boot_menu *menu, unsigned int first, const char *name);
 

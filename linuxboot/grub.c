@@ -37,6 +37,7 @@ struct grub {
 	unsigned int lost;  /* blocks open beyond those */
 	struct boot_entry *entry;
 	char *top_uuid; /* of a search outside entries */
+	int bls_at;     /* entries of the top menu before loader entries, -1: there are none */
 };
 
 /* ---- Blocks ---- */
@@ -257,32 +258,29 @@ static void grub_run(struct grub *g)
 		grub_initrd(g);
 	} else if (g->words.n == 1 && strchr(name, '=')) {
 		grub_assign(g, name);
+	} else if (!strcmp(name, "blscfg") && !g->entry && g->bls_at < 0) {
+		g->bls_at = (int)g->blocks[0].n_items;
 	}
 }
 
 /* ---- Menus and entries ---- */
 
+/* A name below that of its menu, owned by the caller; NULL if that fails. */
 static char *grub_below(const char *parent, const char *name)
 {
-	char *text = NULL;
+	auto_strbuf struct strbuf text = STRBUF_INIT(GRUB_DEPTH_MAX * 2 * (GRUB_WORD_MAX + 1));
 
-	if (!name)
-		return NULL;
-	if (asprintf(&text, "%s%s%s", parent ? parent : "", parent ? ">" : "", name) < 0)
-		return NULL;
-	return text;
-}
-
-/* The value of --id, in either form. */
-static const char *grub_id(struct grub *g)
-{
-	for (unsigned int i = 1; i < g->words.n; i++) {
-		if (!strncmp(g->words.list[i], "--id=", 5))
-			return g->words.list[i] + 5;
-		if (!strcmp(g->words.list[i], "--id") && i + 1 < g->words.n)
-			return g->words.list[i + 1];
+	if (parent) {
+		strbuf_puts(&text, parent);
+		strbuf_puts(&text, ">");
 	}
-	return NULL;
+	for (; *name; name++) {
+		strbuf_puts(&text, *name == '>' ? ">" : "");
+		strbuf_append(&text, name, 1);
+	}
+	if (text.failed)
+		return NULL;
+	return text.len ? strbuf_steal(&text) : strdup("");
 }
 
 /* The title is the first word that is no option. */
@@ -295,6 +293,18 @@ static const char *grub_title(struct grub *g)
 			i++;
 	}
 	return "";
+}
+
+/* The value of --id, in either form; the title is one too. */
+static const char *grub_id(struct grub *g)
+{
+	for (unsigned int i = 1; i < g->words.n; i++) {
+		if (!strncmp(g->words.list[i], "--id=", 5))
+			return g->words.list[i] + 5;
+		if (!strcmp(g->words.list[i], "--id") && i + 1 < g->words.n)
+			return g->words.list[i + 1];
+	}
+	return grub_title(g);
 }
 
 /* menuentry or submenu, whose block has just been opened. */
@@ -386,15 +396,18 @@ static void grub_handle(struct grub *g, enum grub_end end)
 		grub_close(g);
 }
 
-void grub_parse(const char *text, size_t len, struct vars *vars, struct boot_menu *menu)
+int grub_parse(const char *text, size_t len, struct vars *vars, struct boot_menu *menu)
 {
 	struct grub *g = calloc(1, sizeof(*g));
 	enum grub_end end;
+	int bls_at;
 
 	if (!g)
-		return;
-	*g = (struct grub){
-		.words = {.p = text, .end = text + len, .vars = vars}, .vars = vars, .menu = menu};
+		return -1;
+	*g = (struct grub){.words = {.p = text, .end = text + len, .vars = vars},
+		.vars = vars,
+		.menu = menu,
+		.bls_at = -1};
 	vars_set(vars, "grub_platform", "efi");
 	vars_set(vars, "grub_cpu", "x86_64");
 	vars_set(vars, "feature_menuentry_id", "y");
@@ -412,5 +425,7 @@ void grub_parse(const char *text, size_t len, struct vars *vars, struct boot_men
 		grub_pop(g);
 	grub_words_drop(&g->words);
 	free(g->top_uuid);
+	bls_at = g->bls_at;
 	free(g);
+	return bls_at;
 }

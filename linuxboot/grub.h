@@ -17,6 +17,7 @@
 
 /*
  * Adds the entries of text to menu. vars: what the environment block said; afterwards also what the
- * configuration set, "default" among it. [any]
+ * configuration set, "default" among it. How many entries of its top menu come before the loader
+ * entries (bls.h) that it asks for with `blscfg`; -1: it does not. [any]
  */
-void grub_parse(const char *text, size_t len, struct vars *vars, struct boot_menu *menu);
+int grub_parse(const char *text, size_t len, struct vars *vars, struct boot_menu *menu);

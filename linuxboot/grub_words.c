@@ -11,8 +11,6 @@
 #include "base/alloc.h"
 #include "base/strbuf.h"
 
-#define GRUB_WORD_MAX 4096
-
 static bool grub_is_name(char c)
 {
 	return isalnum((unsigned char)c) || c == '_';

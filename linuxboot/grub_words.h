@@ -10,6 +10,7 @@
 #include "vars.h"
 
 #define GRUB_WORDS_MAX 128
+#define GRUB_WORD_MAX  4096 /* bytes */
 
 struct grub_words {
 	const char *p; /* what is still to be read */

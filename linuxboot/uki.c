@@ -104,6 +104,7 @@ void uki_add_entry(const struct uki *uki, const struct uki_texts *texts, const c
 
 	if (!entry)
 		return;
+	entry->is_file = true;
 	entry->id = boot_file_id(slash ? slash + 1 : path, ".efi", ".efi", &entry->is_spent);
 	entry->title = uki_osrel(texts->osrel, "PRETTY_NAME=");
 	entry->sort_key = uki_osrel(texts->osrel, "IMAGE_ID=");

@@ -270,7 +270,8 @@ static void volume_load_env(
 		vars_set(vars, "next_entry", "");
 }
 
-static void volume_grub(
+/* As grub_parse(). */
+static int volume_grub(
 	const struct volume *volume, bool may_choose, struct vars *vars, struct boot_menu *menu)
 {
 	static const char *const folders[] = {"/boot/grub", "/boot/grub2", "/grub", "/grub2"};
@@ -285,9 +286,9 @@ static void volume_grub(
 		if (!text)
 			continue;
 		volume_load_env(volume, folders[i], may_choose, vars);
-		grub_parse(text, len, vars, menu);
-		return;
+		return grub_parse(text, len, vars, menu);
 	}
+	return -1;
 }
 
 static bool volume_ends_with(const char *name, const char *end)
@@ -440,16 +441,19 @@ static int volume_find_entries(
 	struct vars *vars = new0(struct vars);
 	unsigned int first = menu->n;
 	unsigned int bls_first;
+	int bls_at;
 	int found;
 
 	if (!vars)
 		return -1;
-	volume_grub(volume, may_choose, vars, menu);
+	bls_at = volume_grub(volume, may_choose, vars, menu);
 	bls_first = menu->n;
 	volume_folder(volume, "/loader/entries", false, vars, menu);
 	volume_folder(volume, "/boot/loader/entries", false, vars, menu);
 	volume_folder(volume, "/EFI/Linux", true, vars, menu);
 	bls_sort(menu, bls_first);
+	if (bls_at >= 0)
+		bls_number(menu, first, bls_first, (unsigned int)bls_at);
 	for (unsigned int i = first; i < menu->n; i++)
 		menu->entries[i]->volume = index;
 	found = may_choose ? volume_default(volumes, volume, vars, menu, first, bls_first) : -1;

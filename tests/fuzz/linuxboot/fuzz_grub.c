@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "bls.h"
 #include "grub.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -19,10 +20,10 @@ static void grub_fuzz_check(const struct boot_menu *menu, const struct vars *var
 	for (unsigned int i = 0; i < menu->n; i++) {
 		const struct boot_entry *e = menu->entries[i];
 
-		if (!e->title || !e->position || !e->kernel || !e->options ||
+		if (!e->title || !(e->position || e->is_file) || !e->kernel || !e->options ||
 			strlen(e->options) >= BOOT_OPTIONS_MAX || e->n_initrds > BOOT_INITRDS_MAX)
 			abort();
-		if (boot_menu_find(menu, 0, e->position) < 0)
+		if (e->position && boot_menu_find(menu, 0, e->position) < 0)
 			abort();
 	}
 	for (unsigned int i = 0; i < vars->n; i++) {
@@ -39,11 +40,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t start = zero ? env + 1 : 0;
 	struct boot_menu menu = {0};
 	struct vars *vars = new0(struct vars);
+	unsigned int bls_first;
+	int bls_at;
 
 	if (!vars)
 		return 0;
 	vars_load_env(vars, (const char *)data, env);
-	grub_parse((const char *)data + start, size - start, vars, &menu);
+	bls_at = grub_parse((const char *)data + start, size - start, vars, &menu);
+	grub_fuzz_check(&menu, vars);
+	bls_first = menu.n;
+	bls_parse_entry((const char *)data, env, "a+1.conf", vars, &menu);
+	if (bls_at >= 0)
+		bls_number(&menu, 0, bls_first, (unsigned int)bls_at);
 	grub_fuzz_check(&menu, vars);
 	boot_menu_deinit(&menu);
 	vars_deinit(vars);

@@ -10,11 +10,13 @@
 
 #include "base/alloc.h"
 #include "base/strbuf.h"
+#include "bls.h"
 #include "grub.h"
 
 struct parsed {
 	struct vars vars;
 	struct boot_menu menu;
+	int bls_at;
 };
 
 static struct parsed *parse_with(const char *env, const char *text)
@@ -23,7 +25,7 @@ static struct parsed *parse_with(const char *env, const char *text)
 
 	assert_non_null(p);
 	vars_load_env(&p->vars, env, strlen(env));
-	grub_parse(text, strlen(text), &p->vars, &p->menu);
+	p->bls_at = grub_parse(text, strlen(text), &p->vars, &p->menu);
 	return p;
 }
 
@@ -87,6 +89,72 @@ static void test_menu_of_debian(void **state)
 	assert_int_equal(boot_menu_find(&p->menu, 0, "Debian GNU/Linux"), 0);
 	assert_int_equal(boot_menu_find(&p->menu, 0, "3"), -1);
 	assert_int_equal(boot_menu_find(&p->menu, 0, ""), -1);
+	parsed_free(p);
+}
+
+static void expect_found(const struct parsed *p, const char *const *names, int index)
+{
+	for (; *names; names++)
+		assert_int_equal(boot_menu_find(&p->menu, 0, *names), index);
+}
+
+/* What GRUB's "default" may say: for each level a number, an id or a title. */
+static void test_names_of_several_kinds(void **state)
+{
+	static const char *const second[] = {"1>1", "1>six-one-recovery", "advanced-1>1",
+		"1>Linux 6.1 (recovery mode)", "Advanced options>six-one-recovery",
+		"Advanced options>1", "advanced-1>Linux 6.1 (recovery mode)", NULL};
+	static const char *const none[] = {"1", "1>", ">1", "1>1>0", "1>2", "0>six-one", "six-one",
+		"Advanced options", "1>>1", ">", ">>", NULL};
+	static const char *const arrow[] = {
+		"0>0", "a >> b>c>>>>d", "0>c>>>>d", "a >> b>id>>", NULL};
+	struct parsed *p = parse(debian);
+
+	expect_found(p, second, 2);
+	expect_found(p, none, -1);
+	parsed_free(p);
+	p = parse("submenu 'a > b' {\nmenuentry 'c>>d' --id 'id>' {\nlinux /k\n}\n}\n"
+		  "menuentry '' {\nlinux /k\n}\n");
+	expect_found(p, arrow, 0);
+	assert_int_equal(boot_menu_find(&p->menu, 0, "a > b>c>>d"), -1);
+	assert_int_equal(boot_menu_find(&p->menu, 0, "1"), 1);
+	parsed_free(p);
+}
+
+/* An entry without --id has its title for one. */
+static void test_the_title_is_an_id(void **state)
+{
+	struct parsed *p = parse("submenu a {\nmenuentry b --id c {\nlinux /k\n}\n}\n"
+				 "submenu d --id e {\nmenuentry f {\nlinux /k\n}\n}\n");
+
+	assert_string_equal(p->menu.entries[0]->id, "a>c");
+	assert_string_equal(p->menu.entries[1]->id, "e>f");
+	parsed_free(p);
+}
+
+/* Fedora's configuration has loader entries among its own. */
+static void test_where_loader_entries_are(void **state)
+{
+	struct parsed *p =
+		parse("menuentry a {\nlinux /a\n}\nfunction x {\nblscfg\n}\n"
+		      "if [ a = b ]; then blscfg; fi\nsubmenu s {\n}\ninsmod blscfg\nblscfg\n"
+		      "submenu b {\nmenuentry c {\nlinux /c\n}\n}\nblscfg\n");
+	static const char *const names[] = {"a.conf", "b.conf"};
+
+	assert_int_equal(p->bls_at, 2);
+	for (unsigned int i = 0; i < 2; i++)
+		bls_parse_entry("linux /k", 8, names[i], &p->vars, &p->menu);
+	bls_sort(&p->menu, 2);
+	bls_number(&p->menu, 0, 2, (unsigned int)p->bls_at);
+	assert_int_equal(boot_menu_find(&p->menu, 0, "0"), 0);
+	assert_int_equal(boot_menu_find(&p->menu, 0, "2>0"), -1);
+	assert_int_equal(boot_menu_find(&p->menu, 0, "4>0"), 1);
+	assert_int_equal(boot_menu_find(&p->menu, 0, "2"), 2);
+	assert_int_equal(boot_menu_find(&p->menu, 0, "3"), 3);
+	assert_string_equal(p->menu.entries[2]->id, "b");
+	parsed_free(p);
+	p = parse("menuentry a {\nlinux /a\n}\n");
+	assert_int_equal(p->bls_at, -1);
 	parsed_free(p);
 }
 
@@ -277,6 +345,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_menu_of_debian),
+		cmocka_unit_test(test_names_of_several_kinds),
+		cmocka_unit_test(test_the_title_is_an_id),
+		cmocka_unit_test(test_where_loader_entries_are),
 		cmocka_unit_test(test_positions_count_other_entries),
 		cmocka_unit_test(test_quotes_and_variables),
 		cmocka_unit_test(test_conditions),
