@@ -57,6 +57,7 @@ struct kvm_vcpu {
 	int fd;
 	struct kvm_run *run; /* mapped by the first bind */
 	bool io_pending;     /* the last exit was an access that the next KVM_RUN completes */
+	int64_t left_ms;     /* when the last exit was, on the coarse monotonic clock; 0: never */
 	atomic_bool kicked;  /* hv_vcpu_kick() that no run has reported yet */
 
 	pthread_mutex_t bind_lock; /* guards the two below; lock order 95 */

@@ -15,6 +15,10 @@
  * to KVM as immediate_exit. bind_lock orders the two: the kick that saw no thread came before the
  * binding.
  *
+ * A guest whose vCPU did not run for a while is told, so that it does not take the processor for
+ * locked up: the process may have been stopped (SIGSTOP). If that came while the thread was in
+ * KVM_RUN, the call tells by -EINTR. Otherwise only the time between two calls does.
+ *
  * KVM completes the access of the last exit before it looks at signals or immediate_exit, so the
  * state that a kick leaves behind is consistent.
  */
@@ -22,6 +26,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -37,6 +42,9 @@
  * re-enters the guest then), so completing one takes no more exits than this.
  */
 #define KVM_COMPLETE_MAX 2048
+
+/* Longer than what an exit takes, and much shorter than what a guest takes for a lock-up. */
+#define KVM_STOPPED_MS 1000
 
 static void kvm_vcpu_free(struct hv_vcpu *base)
 {
@@ -136,11 +144,22 @@ static bool kvm_vcpu_take_kick(struct kvm_vcpu *vcpu)
 	return atomic_exchange_explicit(&vcpu->kicked, false, memory_order_acq_rel);
 }
 
+/* Milliseconds on a clock that is only read from memory, as this is done twice for each exit. */
+static int64_t kvm_coarse_ms(void)
+{
+	struct timespec now = {0};
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static int kvm_vcpu_run(struct hv_vcpu *base, struct hv_exit *ret_exit)
 {
 	struct kvm_vcpu *vcpu = kvm_vcpu_of(base);
 
 	assert(vcpu->run);
+	if (vcpu->left_ms && kvm_coarse_ms() - vcpu->left_ms > KVM_STOPPED_MS)
+		kvm_arch_clock_paused(base);
 	for (;;) {
 		int ret;
 
@@ -150,6 +169,7 @@ static int kvm_vcpu_run(struct hv_vcpu *base, struct hv_exit *ret_exit)
 		ret = kvm_run(vcpu->fd);
 		if (ret >= 0) {
 			vcpu->io_pending = kvm_exit_decode(vcpu->run, ret_exit);
+			vcpu->left_ms = kvm_coarse_ms();
 			return 0;
 		}
 		vcpu->io_pending = false;
@@ -158,6 +178,7 @@ static int kvm_vcpu_run(struct hv_vcpu *base, struct hv_exit *ret_exit)
 			return ret;
 		if (ret == -EINTR && kvm_vcpu_take_kick(vcpu)) {
 			ret_exit->reason = HV_EXIT_KICKED;
+			vcpu->left_ms = kvm_coarse_ms();
 			return 0;
 		}
 		/* A signal that was not ours: the thread was stopped, and has been continued. */
