@@ -241,8 +241,9 @@ ALIOTH_PUBLIC int alioth_vm_end_fd(const struct alioth_vm *vm);
 
 /*
  * Takes the terminal of a console of this VM again, when the process was stopped and has been
- * continued (SIGCONT): the shell has set modes of its own meanwhile. No effect without a terminal,
- * in the background, and on NULL.
+ * continued (SIGCONT): the shell has set modes of its own meanwhile. That has no effect without a
+ * terminal and in the background. The guest's processors are told that they did not run. No effect
+ * on NULL.
  */
 ALIOTH_PUBLIC void alioth_vm_take_terminal(struct alioth_vm *vm);
 

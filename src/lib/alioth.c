@@ -389,7 +389,7 @@ int alioth_vm_end_fd(const struct alioth_vm *vm)
 void alioth_vm_take_terminal(struct alioth_vm *vm)
 {
 	if (vm)
-		vm_take_terminal(vm->vm);
+		vm_continued(vm->vm);
 }
 
 void alioth_vm_terminal_resized(struct alioth_vm *vm)

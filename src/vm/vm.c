@@ -265,9 +265,10 @@ int vm_end_fd(const struct vm *vm)
 	return vm->end_fd;
 }
 
-void vm_take_terminal(struct vm *vm)
+void vm_continued(struct vm *vm)
 {
 	board_take_terminal(vm->board);
+	loop_post(vm->loop, &vm->requests[VM_REQUEST_CONTINUED]);
 }
 
 void vm_terminal_resized(struct vm *vm)

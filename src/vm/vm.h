@@ -73,8 +73,9 @@ void vm_stop(struct vm *vm);
 struct err *must_check vm_wait(struct vm *vm, int timeout_ms, enum vm_end *ret_end);
 /* Readable from the end on; owned by the VM. */
 int vm_end_fd(const struct vm *vm);
-/* The console's terminal: raw again after a stop of the process [any], perhaps of another size
- * [any], and put back (async-signal-safe). */
-void vm_take_terminal(struct vm *vm);
+/* After a stop of the process: the console's terminal is raw again, and the guest's processors are
+ * told that they did not run. [any] */
+void vm_continued(struct vm *vm);
+/* The console's terminal: perhaps of another size [any], and put back (async-signal-safe). */
 void vm_terminal_resized(struct vm *vm);
 void vm_restore_terminal(const struct vm *vm);

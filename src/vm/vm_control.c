@@ -221,14 +221,31 @@ static void vm_serve_pause(struct loop_msg *msg)
 	err_free(vm_do_pause(container_of(msg, struct vm, requests[VM_REQUEST_PAUSE])));
 }
 
+static void vm_tell_clocks_paused(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vcpus_count(vm->vcpus); i++)
+		hv_vcpu_clock_paused(vcpus_hv(vm->vcpus, i));
+}
+
+/* Whatever its threads were at when the process was stopped, no vCPU ran since. */
+static void vm_serve_continued(struct loop_msg *msg)
+{
+	struct vm *vm = container_of(msg, struct vm, requests[VM_REQUEST_CONTINUED]);
+
+	if (vm->state != VM_RUNNING)
+		return;
+	vcpus_settle(vm->vcpus);
+	vm_tell_clocks_paused(vm);
+	vm_open_gate(vm);
+}
+
 struct err *vm_do_resume(struct vm *vm)
 {
 	if (vm->state == VM_ENDED)
 		return err_new(EINVAL, "The VM has ended");
 	if (vm->state != VM_PAUSED)
 		return NULL;
-	for (unsigned int i = 0; i < vcpus_count(vm->vcpus); i++)
-		hv_vcpu_clock_paused(vcpus_hv(vm->vcpus, i));
+	vm_tell_clocks_paused(vm);
 	board_resume(vm->board);
 	vm->state = VM_RUNNING;
 	vm_open_gate(vm);
@@ -264,5 +281,6 @@ void vm_control_init(struct vm *vm)
 	vm->requests[VM_REQUEST_RESET].run = vm_serve_reset;
 	vm->requests[VM_REQUEST_END].run = vm_serve_end;
 	vm->requests[VM_REQUEST_PAUSE].run = vm_serve_pause;
+	vm->requests[VM_REQUEST_CONTINUED].run = vm_serve_continued;
 	vm->button_timer.fired = vm_on_button_timeout;
 }

@@ -18,8 +18,15 @@
 
 enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_ENDED };
 
-/* What the guest asks for; each has its own message, as they may come together. */
-enum vm_request { VM_REQUEST_RESET, VM_REQUEST_END, VM_REQUEST_PAUSE, VM_REQUEST_COUNT };
+/* What the guest asks for, and that the process was continued; each has its own message, as they
+ * may come together. */
+enum vm_request {
+	VM_REQUEST_RESET,
+	VM_REQUEST_END,
+	VM_REQUEST_PAUSE,
+	VM_REQUEST_CONTINUED,
+	VM_REQUEST_COUNT
+};
 
 struct vm {
 	struct vm_config config;

@@ -100,6 +100,27 @@ static void test_a_paused_vm_stands_still_and_goes_on(void **state)
 	machine_free(&m);
 }
 
+/* Told to processors that run, once for each stop; a paused VM is told when it goes on. */
+static void test_a_guest_is_told_of_a_stopped_process(void **state)
+{
+	struct machine m;
+
+	machine_create(&m, 2, NULL);
+	vm_continued(m.vm);
+	assert_ok(vm_boot(m.vm));
+	vm_continued(m.vm);
+	while (!hv_fake_clock_pauses(m.vcpus[1]))
+		sched_yield();
+	assert_ok(vm_pause(m.vm));
+	vm_continued(m.vm);
+	assert_ok(vm_resume(m.vm));
+	assert_int_equal(hv_fake_clock_pauses(m.vcpus[0]), hv_fake_clock_pauses(m.vcpus[1]));
+	machine_power_off(&m, 1);
+	machine_expect_end(&m, VM_END_POWER_OFF);
+	vm_continued(m.vm);
+	machine_free(&m);
+}
+
 static void test_a_paused_vm_can_be_stopped(void **state)
 {
 	struct machine m;
@@ -670,6 +691,7 @@ int main(void)
 		cmocka_unit_test(test_a_vm_that_has_ended_takes_no_requests),
 		cmocka_unit_test(test_free_is_right_in_every_state),
 		cmocka_unit_test(test_a_paused_vm_stands_still_and_goes_on),
+		cmocka_unit_test(test_a_guest_is_told_of_a_stopped_process),
 		cmocka_unit_test(test_a_paused_vm_can_be_stopped),
 		cmocka_unit_test(test_a_watchdog_resets_or_ends_the_vm),
 		cmocka_unit_test(test_a_watchdog_pauses_the_vm),
