@@ -98,6 +98,11 @@ static void vm_on_button_timeout(struct loop_timer *timer)
 	vm_request_end(vm, VM_END_STOPPED, NULL);
 }
 
+static void vm_on_press(struct loop_timer *timer)
+{
+	board_power_button(container_of(timer, struct vm, press_timer)->board);
+}
+
 /* ---- Control thread ---- */
 
 static void vm_finish(struct vm *vm)
@@ -105,6 +110,7 @@ static void vm_finish(struct vm *vm)
 	if (vm->state == VM_ENDED)
 		return;
 	loop_timer_cancel(&vm->button_timer);
+	loop_timer_cancel(&vm->press_timer);
 	vcpus_settle(vm->vcpus);
 	board_quiesce(vm->board);
 	board_close_consoles(vm->board);
@@ -139,15 +145,30 @@ void vm_open_gate(struct vm *vm)
 }
 
 /*
- * All vCPUs are at the gate. The time after a pressed power button runs on: it is for a power-off,
- * and a guest that resets instead, perhaps for ever, has not done that.
+ * The time after a pressed power button runs on: it is for a power-off, and a guest that resets
+ * instead, perhaps for ever, has not done that. The new guest has not seen the press: it gets one
+ * that it finds at its start, and one halfway to the end, as its driver for the button may come
+ * later.
  */
+static void vm_press_again(struct vm *vm)
+{
+	uint64_t now = loop_now_ns();
+	uint64_t end = vm->button_timer.deadline_ns;
+
+	if (!vm->button_timer.loop)
+		return;
+	board_power_button(vm->board);
+	loop_timer_set(vm->loop, &vm->press_timer, end > now ? (end - now) / 2 : 0);
+}
+
+/* All vCPUs are at the gate. */
 static struct err *vm_reboot(struct vm *vm)
 {
 	struct err *err;
 
 	board_quiesce(vm->board);
 	err = board_reset(vm->board);
+	vm_press_again(vm);
 	for (unsigned int i = 0; !err && i < vcpus_count(vm->vcpus); i++)
 		err = hv_vcpu_reset(vcpus_hv(vm->vcpus, i));
 	if (!err)
@@ -283,4 +304,5 @@ void vm_control_init(struct vm *vm)
 	vm->requests[VM_REQUEST_PAUSE].run = vm_serve_pause;
 	vm->requests[VM_REQUEST_CONTINUED].run = vm_serve_continued;
 	vm->button_timer.fired = vm_on_button_timeout;
+	vm->press_timer.fired = vm_on_press;
 }

@@ -39,6 +39,7 @@ struct vm {
 	struct vcpus_events vcpus_events;
 	struct loop_msg requests[VM_REQUEST_COUNT];
 	struct loop_timer button_timer; /* a pressed power button that the guest ignores */
+	struct loop_timer press_timer;  /* presses it again, after a reset */
 	int end_fd;
 
 	pthread_mutex_t boot_lock; /* guards control.started; lock order 10 */

@@ -393,6 +393,50 @@ static void test_a_reset_is_no_answer_to_the_power_button(void **state)
 	machine_free(&m);
 }
 
+/* Waits until vCPU 0 finds the power button pressed, and takes that as the guest's driver does. */
+static void take_button(struct machine *m)
+{
+	do {
+		hv_fake_push_io(m->vcpus[0], X86_PORT_GED, false, 1, 0);
+		usleep(1000);
+		assert_false(has_ended(m->vm));
+	} while (!hv_fake_last_read(m->vcpus[0]));
+	machine_out(m, 0, X86_PORT_GED, 1);
+	do {
+		hv_fake_push_io(m->vcpus[0], X86_PORT_GED, false, 1, 0);
+		usleep(1000);
+	} while (hv_fake_last_read(m->vcpus[0]));
+}
+
+/* The new guest has not seen it, and may see it only when its driver has come. */
+static void test_the_power_button_is_pressed_again_after_a_reset(void **state)
+{
+	static const char *const options[] = {"power-button-timeout", "2", NULL};
+	struct machine m;
+
+	machine_create(&m, 2, options);
+	assert_ok(vm_boot(m.vm));
+	assert_ok(vm_power_button(m.vm));
+	take_button(&m);
+	machine_reset(&m, 1);
+	machine_await_resets(&m, 1, 1);
+	take_button(&m);
+	take_button(&m);
+	machine_power_off(&m, 0);
+	machine_expect_end(&m, VM_END_POWER_OFF);
+	machine_free(&m);
+	/* What nobody pressed is not pressed again. */
+	machine_create(&m, 1, options);
+	assert_ok(vm_boot(m.vm));
+	machine_reset(&m, 0);
+	machine_await_resets(&m, 0, 1);
+	hv_fake_push_io(m.vcpus[0], X86_PORT_GED, false, 1, 0);
+	machine_power_off(&m, 0);
+	machine_expect_end(&m, VM_END_POWER_OFF);
+	assert_int_equal(hv_fake_last_read(m.vcpus[0]), 0);
+	machine_free(&m);
+}
+
 /* ---- Resets ---- */
 
 static void test_a_reset_gives_the_guest_a_new_machine(void **state)
@@ -706,6 +750,7 @@ int main(void)
 		cmocka_unit_test(test_a_reset_without_reboot_is_an_end),
 		cmocka_unit_test(test_an_ignored_power_button_ends_the_vm_in_time),
 		cmocka_unit_test(test_a_reset_is_no_answer_to_the_power_button),
+		cmocka_unit_test(test_the_power_button_is_pressed_again_after_a_reset),
 		cmocka_unit_test(test_a_reset_gives_the_guest_a_new_machine),
 		cmocka_unit_test(test_a_reset_answers_those_that_come_while_it_stops_the_vcpus),
 		cmocka_unit_test(test_an_end_comes_before_a_reset),
