@@ -21,12 +21,12 @@ kernel | firmware | linuxboot) ;;
 	;;
 esac
 mkdir -p "$folder"
-if [ -e "$folder/disk.raw" ]; then
-	system=$(cat "$folder/system")
-else
-	system=$(tools/images/debian.sh "$folder/disk.raw")
+system=$(cat "$folder/system" 2>/dev/null || true)
+if [ ! -e "$folder/disk.raw" ] || { [ "${HOW:-kernel}" = kernel ] && [ ! -e "$system/vmlinuz" ]; }; then
+	system=$(tools/images/debian.sh)
 	echo "$system" >"$folder/system"
 fi
+[ -e "$folder/disk.raw" ] || tools/images/debian.sh "$folder/disk.raw" >/dev/null
 [ -e "$folder/seed.img" ] || tools/images/seed.sh --hostname "${DEMO_HOSTNAME:-alioth-demo}" --password "$password" "$folder/seed.img"
 
 set -- "$alioth" boot --memory size=1G --cpu count=1 --blk "path=$folder/disk.raw" --blk "path=$folder/seed.img,readonly=on" --entropy

@@ -17,7 +17,7 @@ set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
 usage() {
-	sed -n 's/^# \{0,1\}//; 3,14p' "$0" >&2
+	sed -n '3,$ { /^#/ !q; s/^# \{0,1\}//p }' "$0" >&2
 	lab_fail "$*"
 }
 
@@ -82,12 +82,13 @@ make_tree() {
 }
 
 make_system() {
-	[ -z "$fresh" ] || rm -rf "$folder"
-	[ ! -e "$folder/disk.raw" ] || return 0
+	[ -n "$fresh" ] || [ ! -e "$folder/disk.raw" ] || return 0
 	echo "making a Debian 12 disk image (a few minutes, once) ..." >&2
 	mkdir -p "$lab_cache/images"
 	work=$(mktemp -d "$lab_cache/images/work.XXXXXX")
 	trap 'rm -rf "$work"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
 	# Times in the file system, so that the same packages give the same bytes.
 	export SOURCE_DATE_EPOCH=1767225600
 	make_tree
@@ -95,19 +96,22 @@ make_system() {
 	# It knows owners, which only root can give to files, without being root.
 	fakeroot "$lab_dir/debian_disk.sh" "$work/root.tar" "$key" "$work/out" >"$work/log" 2>&1 ||
 		{ tail -n 40 "$work/log" >&2; lab_fail "the disk could not be made"; }
+	rm -rf "$folder"
 	mv "$work/out" "$folder"
 }
 
 # A disk of the user's own, complete or not there.
 write_image() {
 	target=$out.tmp.$$
+	trap 'rm -f "$target"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
 	if [ "$format" = raw ]; then
 		cp --sparse=always --reflink=auto "$folder/disk.raw" "$target"
 	else
 		qemu-img convert -f raw -O qcow2 "$folder/disk.raw" "$target"
 	fi
 	if [ -n "$size" ] && ! problem=$(qemu-img resize -q -f "$format" "$target" "$size" 2>&1); then
-		rm -f "$target"
 		lab_fail "--size $size: $problem"
 	fi
 	mv "$target" "$out"

@@ -16,7 +16,7 @@ fail() {
 }
 
 usage() {
-	sed -n 's/^# \{0,1\}//; 3,11p' "$0" >&2
+	sed -n '3,$ { /^#/ !q; s/^# \{0,1\}//p }' "$0" >&2
 	fail "$*"
 }
 
@@ -63,7 +63,9 @@ write_user_data() {
 }
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" "$out.tmp"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 if [ -n "$user_data" ]; then cp "$user_data" "$work/user-data"; else write_user_data >"$work/user-data"; fi
 printf 'instance-id: %s\nlocal-hostname: %s\n' "$(quoted "${instance:-$(cat /proc/sys/kernel/random/uuid)}")" "$(quoted "$hostname")" >"$work/meta-data"
 set -- "$work/user-data" "$work/meta-data"
@@ -73,5 +75,5 @@ if [ -n "$network_config" ]; then
 fi
 rm -f "$out.tmp"
 mformat -C -f 1440 -v CIDATA -i "$out.tmp" ::
-mcopy -Q -i "$out.tmp" "$@" :: || { rm -f "$out.tmp"; fail "the files do not fit into a seed of 1.4 MB"; }
+mcopy -Q -i "$out.tmp" "$@" :: || fail "the files do not fit into a seed of 1.4 MB"
 mv "$out.tmp" "$out"
