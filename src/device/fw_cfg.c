@@ -6,6 +6,7 @@
 #include "device/fw_cfg.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/fd.h"
@@ -48,28 +49,27 @@ static uint64_t fw_cfg_left_locked(const struct fw_cfg *fw)
 
 /* ---- Selector and data ---- */
 
-/* The window holds the item's bytes from where the guest is; false if the file cannot be read. */
-static bool fw_cfg_fill_window_locked(struct fw_cfg *fw)
+/* The window holds the item's bytes from where the guest is; zeros if the file cannot be read. */
+static void fw_cfg_fill_window_locked(struct fw_cfg *fw)
 {
 	size_t len = MIN(fw_cfg_left_locked(fw), (uint64_t)sizeof(fw->window));
+	int ret = fw_cfg_item_read(fw->item, fw->offset, fw->window, len);
 
-	if (fw_cfg_item_read(fw->item, fw->offset, fw->window, len))
-		return false;
+	if (ret < 0) {
+		fw_cfg_warn_unreadable(fw, fw->item, ret);
+		memset(fw->window, 0, len);
+	}
 	fw->window_at = fw->offset;
 	fw->window_len = len;
-	return true;
 }
 
 static uint8_t fw_cfg_next_byte_locked(struct fw_cfg *fw)
 {
-	uint8_t byte = 0;
-
 	if (!fw_cfg_left_locked(fw))
 		return 0;
-	if (fw->offset - fw->window_at < fw->window_len || fw_cfg_fill_window_locked(fw))
-		byte = fw->window[fw->offset - fw->window_at];
-	fw->offset++;
-	return byte;
+	if (fw->offset - fw->window_at >= fw->window_len)
+		fw_cfg_fill_window_locked(fw);
+	return fw->window[fw->offset++ - fw->window_at];
 }
 
 static uint64_t fw_cfg_read(struct io_region *region, uint64_t off, unsigned int size)
@@ -98,11 +98,16 @@ static void fw_cfg_write(struct io_region *region, uint64_t off, unsigned int si
 static bool fw_cfg_dma_read_locked(struct fw_cfg *fw, uint64_t gpa, uint64_t len)
 {
 	uint64_t n = MIN(len, fw_cfg_left_locked(fw));
+	int ret = 0;
 
 	if (len - n > FW_CFG_FILL_MAX || !ram_contains(fw->ram, gpa, len))
 		return false;
-	if (n && fw_cfg_item_to_ram(fw->item, fw->offset, fw->ram, gpa, n))
+	if (n)
+		ret = fw_cfg_item_to_ram(fw->item, fw->offset, fw->ram, gpa, n);
+	if (ret < 0) {
+		fw_cfg_warn_unreadable(fw, fw->item, ret);
 		return false;
+	}
 	fw->offset += n;
 	return !ram_fill(fw->ram, gpa + n, 0, len - n);
 }

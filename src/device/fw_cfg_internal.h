@@ -45,3 +45,5 @@ int must_check fw_cfg_item_read(
 	const struct fw_cfg_item *item, uint64_t off, void *dst, size_t len);
 int must_check fw_cfg_item_to_ram(const struct fw_cfg_item *item, uint64_t off,
 	const struct ram *ram, uint64_t gpa, size_t len);
+/* One warning for a file that cannot be read, with its name; `error` is negative. */
+void fw_cfg_warn_unreadable(struct fw_cfg *fw, const struct fw_cfg_item *item, int error);

@@ -2,6 +2,7 @@
 /*
  * fw_cfg: the items and their directory.
  */
+#define LOG_MODULE "fw_cfg"
 #include "device/fw_cfg_internal.h"
 
 #include <errno.h>
@@ -167,6 +168,20 @@ struct err *fw_cfg_add_file(
 	struct fw_cfg *fw, const char *name, const struct fw_cfg_content *content)
 {
 	return err_wrap(fw_cfg_add_entry(fw, name, content), "Cannot add \"%s\" to fw_cfg", name);
+}
+
+void fw_cfg_warn_unreadable(struct fw_cfg *fw, const struct fw_cfg_item *item, int error)
+{
+	const char *why = err_strerror(-error);
+
+	if (item->key >= FW_CFG_FILE_FIRST)
+		log_guest(&fw->limit, "fw_cfg: the file of \"%s\" cannot be read: %s",
+			(const char *)fw_cfg_dir_entry(fw, item->key - FW_CFG_FILE_FIRST) +
+				FW_CFG_DIR_NAME,
+			why);
+	else
+		log_guest(&fw->limit, "fw_cfg: the file of item %#x cannot be read: %s", item->key,
+			why);
 }
 
 /* ---- Life ---- */

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "device/fw_cfg.h"
 
 #define PORT      0x510
@@ -205,6 +206,45 @@ static void test_content_of_a_file(void **state)
 	expect_bytes("\0\0", 2);
 }
 
+struct warnings {
+	struct log_sink sink;
+	unsigned int n;
+};
+
+static void count_warning(
+	struct log_sink *sink, enum log_level level, const char *module, const char *text)
+{
+	struct warnings *warnings = container_of(sink, struct warnings, sink);
+
+	if (strstr(text, "the file of \"opt/lost\" cannot be read: "))
+		warnings->n++;
+}
+
+/* The guest gets zeros, the user a reason: once, as the file is not read again for each byte. */
+static void test_a_file_that_was_cut_is_told(void **state)
+{
+	static const uint8_t zeros[1024];
+	struct warnings warnings = {.sink.write = count_warning};
+	int fd = memfd_create("content", 0);
+	struct log *log;
+
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	add("opt/first", "x");
+	assert_ok(
+		fw_cfg_add_file(fw, "opt/lost", &(struct fw_cfg_content){.fd = fd, .size = 4096}));
+	assert_int_equal(ftruncate(fd, 0), 0);
+	close(fd);
+	assert_ok(log_create("warn", &warnings.sink, &log));
+	(void)log_bind(log);
+	select_item(FW_CFG_FILE_FIRST + 1);
+	expect_bytes(zeros, sizeof(zeros));
+	assert_int_equal(warnings.n, 1);
+	assert_int_equal(transfer(select_and(FW_CFG_FILE_FIRST + 1, DMA_READ), 8, TARGET), 1);
+	assert_int_equal(warnings.n, 2);
+	(void)log_bind(NULL);
+	log_free(log);
+}
+
 static void test_dma_reads_and_skips(void **state)
 {
 	add("opt/text", "0123456789");
@@ -291,6 +331,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_the_number_of_names_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_content_of_a_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_file_that_was_cut_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dma_reads_and_skips, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dma_does_not_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_transfers, setup, teardown),
