@@ -27,6 +27,7 @@
 /* Time for a person to read why nothing was started. */
 #define MAIN_NOTHING_SECONDS 30
 #define MAIN_PANIC_SECONDS   "30"
+#define MAIN_LOOKS           10
 
 static void main_mount(void)
 {
@@ -119,6 +120,20 @@ static void main_shell(void)
 		;
 }
 
+/* Looks at the disks; again while none has an entry and others come, but for so many times. */
+static void main_look(
+	struct volumes *volumes, struct boot_menu *menu, bool is_first, unsigned int *index)
+{
+	volumes_mount(volumes);
+	volumes_find_entries(volumes, menu, index);
+	for (int i = 0; is_first && !menu->n && i < MAIN_LOOKS && volumes_await_others(volumes);
+		i++) {
+		volumes_unmount(volumes);
+		volumes_mount(volumes);
+		volumes_find_entries(volumes, menu, index);
+	}
+}
+
 /* One look at the disks, and what was chosen. */
 static void main_round(bool is_first, bool *failed)
 {
@@ -131,8 +146,7 @@ static void main_round(bool is_first, bool *failed)
 
 	if (!volumes || !menu)
 		return main_power(RB_POWER_OFF);
-	volumes_mount(volumes);
-	volumes_find_entries(volumes, menu, &index);
+	main_look(volumes, menu, is_first, &index);
 	found = wanted ? boot_menu_find(menu, 0, wanted) : -1;
 	if (found >= 0)
 		index = (unsigned int)found;

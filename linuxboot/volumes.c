@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,9 @@
 /* A configuration that is larger is none. */
 #define VOLUME_FILE_MAX  (256U << 10)
 #define VOLUME_CONFS_MAX 512
+
+#define VOLUMES_WAIT_MS  3000
+#define VOLUMES_POLL_MS  100
 
 /* ---- Devices ---- */
 
@@ -156,16 +160,41 @@ void volumes_mount(struct volumes *volumes)
 	int n = scandir("/sys/class/block", &list, volume_filter, volume_by_name);
 
 	volumes->n = 0;
+	volumes->n_devices = n;
 	if (n <= 0)
 		printf("no disk\n");
 	for (int i = 0; i < n; i++) {
-		if (volumes->n < VOLUMES_MAX &&
-			volume_probe(&volumes->list[volumes->n], list[i]->d_name))
+		if (volumes->n == VOLUMES_MAX)
+			printf("%s: not looked at, after %d file systems\n", list[i]->d_name,
+				VOLUMES_MAX);
+		else if (volume_probe(&volumes->list[volumes->n], list[i]->d_name))
 			volumes->n++;
 		free(list[i]);
 	}
 	if (n >= 0)
 		free(list);
+}
+
+static int volumes_count_devices(void)
+{
+	struct dirent **list;
+	int n = scandir("/sys/class/block", &list, volume_filter, NULL);
+
+	for (int i = 0; i < n; i++)
+		free(list[i]);
+	if (n >= 0)
+		free(list);
+	return n;
+}
+
+bool volumes_await_others(const struct volumes *volumes)
+{
+	for (int i = 0; i < VOLUMES_WAIT_MS; i += VOLUMES_POLL_MS) {
+		if (volumes_count_devices() != volumes->n_devices)
+			return true;
+		(void)poll(NULL, 0, VOLUMES_POLL_MS);
+	}
+	return false;
 }
 
 void volumes_unmount(struct volumes *volumes)

@@ -21,11 +21,15 @@ struct volume {
 struct volumes {
 	struct volume list[VOLUMES_MAX];
 	unsigned int n;
+	int n_devices; /* that there were */
 };
 
 /* Finds and mounts them, in the order of their names; prints a line for each device that is of no
  * use. */
 void volumes_mount(struct volumes *volumes);
+/* Waits some seconds for devices other than those that were there, as some drivers find disks late;
+ * false if there are none. */
+bool volumes_await_others(const struct volumes *volumes);
 void volumes_unmount(struct volumes *volumes);
 
 /* Adds the boot entries of all volumes; *ret_default is the choice of the first disk that has any,

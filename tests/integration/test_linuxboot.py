@@ -23,7 +23,7 @@ def loader(*disks, options="", timeout=1):
 @pytest.fixture
 def ext4(tmp_path):
     """Makes a file system with a kernel, an initramfs and some configuration: path in it to text."""
-    def make(name, files):
+    def make(name, files, kind="ext4"):
         tree = tmp_path / (name + ".tree")
         for path, text in {**files, "boot/vmlinuz": None, "boot/initrd": None}.items():
             file = tree / path
@@ -33,7 +33,7 @@ def ext4(tmp_path):
             else:
                 file.write_text(text)
         image = str(tmp_path / name)
-        subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", tree, image, "32M"], check=True)
+        subprocess.run(["/sbin/mke2fs", "-q", "-t", kind, "-d", tree, image, "32M"], check=True)
         shutil.rmtree(tree)
         return image
     return make
@@ -63,16 +63,28 @@ def test_grub_entries_of_two_disks_and_the_default(ext4):
         assert vm.wait() == 0
 
 
-def test_an_entry_for_one_start(ext4):
+@pytest.mark.parametrize("kind", ["ext4", "ext2"])
+def test_an_entry_for_one_start(ext4, kind):
     """As grub-reboot leaves it: taken once, and not at all where it could not be forgotten."""
     env = "# GRUB Environment Block\nsaved_entry=one\nnext_entry=two\n"
     head = 'if [ "${next_entry}" ]; then set default="${next_entry}"; set next_entry=; save_env next_entry; else set default="${saved_entry}"; fi\n'
     disk = ext4("a", {"boot/grub/grub.cfg": grub(("One", "one", RUN.format("one")), ("Two", "two", RUN.format("two")), head=head),
-                      "boot/grub/grubenv": env.ljust(1024, "#")})
+                      "boot/grub/grubenv": env.ljust(1024, "#")}, kind)
     with VM(*loader(disk + ",readonly=on")) as vm:
         vm.expect("vda: the entry for the next start in /boot/grub/grubenv is not taken, as it could not be forgotten: ")
         vm.expect("\nfrom:one\r?\n")
         assert vm.wait() == 0
+    # With what version 1.0 of Linux's RAID has in front of a device's end.
+    with open(disk, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.truncate(size + (1 << 20))
+        file.seek(size + (1 << 20) - 8192)
+        file.write(struct.pack("<I", 0xa92b4efc))
+    with VM(*loader(disk)) as vm:
+        vm.expect("could not be forgotten: it is on a part of a RAID")
+        vm.expect("\nfrom:one\r?\n")
+        assert vm.wait() == 0
+    os.truncate(disk, size)
     for entry in ("two", "one"):
         with VM(*loader(disk)) as vm:
             vm.expect(f"\nfrom:{entry}\r?\n")
