@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real-time clock under Linux's driver."""
+import os
 import time
 
 from vm import VM
+
+BUILD = os.environ.get("ALIOTH_BUILD", "build/dev")
 
 QUIET = "console=ttyS0 quiet "
 RTC = "/sys/class/rtc/rtc0"
@@ -19,6 +22,14 @@ def test_time_alarm_and_setting(base):
         vm.expect(r": +[1-9]\d* .*rtc0")
         vm.expect("Mon Feb  3 00:00:.. UTC 2031")
         vm.expect("Mon Feb  3 00:00:.. 2031")
+        assert vm.wait() == 0
+
+
+def test_it_agrees_with_the_clock_that_kvm_gives():
+    """To its second: both are read by one program, right after each other."""
+    with VM("boot", "--kernel", f"{BUILD}/tests/guest/clock.elf", "--rtc", "-c", "rtc") as vm:
+        vm.expect(r"real-time clock \d+ s")
+        vm.expect("PASS")
         assert vm.wait() == 0
 
 
