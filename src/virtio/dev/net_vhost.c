@@ -56,13 +56,17 @@ static int vhost_add_call(struct net_pair *pair, unsigned int i, unsigned int qu
 
 static void vhost_remove_call(struct net_vhost_call *call)
 {
+	bool was_served = call->source.loop;
+
 	if (!call->pair)
 		return;
-	/* What came at the last moment counts. */
-	if (call->source.loop)
-		call->source.ready(&call->source, EPOLLIN);
 	loop_remove(&call->source);
+	/* What came at the last moment counts. A broken ring stops the pair: that comes here again,
+	 * and closes it. */
+	if (was_served)
+		call->source.ready(&call->source, EPOLLIN);
 	auto_close_cleanup(&call->source.fd);
+	call->source.fd = -1;
 	call->pair = NULL;
 }
 

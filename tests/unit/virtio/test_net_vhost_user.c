@@ -6,6 +6,7 @@
  */
 #include "net_fixture.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -494,6 +495,32 @@ static void test_a_broken_ring_needs_a_reset(void **state)
 	assert_int_equal(f.resets, 1);
 }
 
+/* Descriptors that others open meanwhile. */
+static int others[8];
+
+static void log_and_open(
+	struct log_sink *sink, enum log_level level, const char *module, const char *text)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(others); i++) {
+		if (others[i] < 0)
+			others[i] = dup(STDIN_FILENO);
+	}
+}
+
+static void test_a_ring_that_broke_when_it_was_stopped_takes_no_other_descriptor(void **state)
+{
+	memset(others, -1, sizeof(others));
+	driver_starts();
+	f.sink.write = log_and_open;
+	fd_eventfd_signal(model.rings[TX].error);
+	f.dev->ops->pause(f.dev, 0, true);
+	assert_int_equal(f.resets, 1);
+	for (unsigned int i = 0; i < ARRAY_SIZE(others); i++) {
+		assert_true(fcntl(others[i], F_GETFD) >= 0);
+		close(others[i]);
+	}
+}
+
 static void test_one_that_is_no_back_end_is_refused(void **state)
 {
 	struct vhost_user user;
@@ -526,6 +553,7 @@ int main(void)
 		USER_TEST(test_one_that_lies_or_refuses_takes_the_link_down),
 		USER_TEST(test_one_that_does_not_say_where_it_stopped_is_not_waited_for),
 		USER_TEST(test_a_broken_ring_needs_a_reset),
+		USER_TEST(test_a_ring_that_broke_when_it_was_stopped_takes_no_other_descriptor),
 		cmocka_unit_test(test_one_that_is_no_back_end_is_refused),
 	};
 
