@@ -18,9 +18,11 @@ unsigned int net_queue_thread(const struct virtio_dev *dev, unsigned int q)
 
 bool net_pair_is_active(const struct net_pair *pair)
 {
-	unsigned int rx = 2 * pair->index;
+	unsigned int q = 2 * pair->index;
+	const struct virtq *rx = &pair->net->dev.queues[q];
 
-	return pair->index < pair->net->active_pairs && !pair->net->dev.queues[rx].broken;
+	/* One that the driver has taken back is only empty. */
+	return pair->index < pair->net->active_pairs && (!rx->broken || rx->stopped);
 }
 
 /* To nowhere, and not when there is room. */

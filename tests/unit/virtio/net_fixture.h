@@ -110,12 +110,15 @@ static inline void fixture_set_ring(unsigned int q, uint16_t size)
 	assert_int_equal(virtq_init(&f.dev->queues[q], f.ram, &layout), 0);
 }
 
-/* The driver takes the queue back: whatever is in flight comes back at once. */
+/* The driver takes the queue back: whatever is in flight comes back at once. As the transport does
+ * it (vp_drained()). */
 static inline void fixture_take_back(unsigned int q)
 {
 	virtq_stop(&f.dev->queues[q]);
 	f.dev->ops->queue_reset(f.dev, q);
 	assert_int_equal(f.dev->queues[q].n_flight, 0);
+	virtq_deinit(&f.dev->queues[q]);
+	virtq_stop(&f.dev->queues[q]);
 }
 
 /* And gives the device another ring, with which a notification comes. */

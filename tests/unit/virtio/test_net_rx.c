@@ -353,6 +353,23 @@ static void test_sending_goes_on_while_receiving_is_reset(void **state)
 	assert_int_equal(network_receives(packet, sizeof(packet)), NET_HEADER + 100);
 }
 
+static void test_a_pause_while_the_queue_is_reset_does_not_end_receiving(void **state)
+{
+	start();
+	add_buffer(0, 512);
+	kick(RX);
+	fixture_take_back(RX);
+	f.dev->ops->pause(f.dev, 0, true);
+	f.dev->ops->pause(f.dev, 0, false);
+	fixture_give_again(RX, 16);
+	add_buffer(20, 512);
+	kick(RX);
+	network_sends(1, 90);
+	pump();
+	assert_int_equal(received(), 1);
+	assert_int_equal(ring_take(&f.rings[RX], 0), 90);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,6 +388,7 @@ int main(void)
 		NET_TEST(test_a_queue_that_is_taken_back_gives_its_buffers),
 		NET_TEST(test_half_a_packet_goes_with_the_queue),
 		NET_TEST(test_sending_goes_on_while_receiving_is_reset),
+		NET_TEST(test_a_pause_while_the_queue_is_reset_does_not_end_receiving),
 		NET_TEST(test_what_waited_for_the_last_driver_is_not_the_next_ones),
 		NET_TEST(test_the_end_of_the_network_takes_the_link_down),
 		NET_TEST(test_a_pause_holds_packets_back_and_ends_with_an_announcement),
