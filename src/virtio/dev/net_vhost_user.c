@@ -56,6 +56,8 @@ static void user_stop(struct net_pair *pair, unsigned int i)
 
 static void user_failed(struct net_pair *pair, int error)
 {
+	/* It has the guest's memory, and perhaps a ring: it must not go on with them. */
+	(void)shutdown(pair->net->user.fd, SHUT_RDWR);
 	net_link_lost(pair, err_strerror(error));
 }
 

@@ -471,6 +471,21 @@ static void test_one_that_lies_or_refuses_takes_the_link_down(void **state)
 	driver_starts();
 }
 
+/* Also where nobody looks for another. */
+static void test_one_that_is_not_started_is_told_to_go(void **state)
+{
+	int its = dup(model.fd);
+	char byte;
+
+	f.net->backend->can_reconnect = false;
+	model.moody_at = VHOST_USER_SET_VRING_ENABLE;
+	model.mood = REFUSES;
+	driver_starts();
+	assert_false(link_is_up());
+	assert_int_equal(recv(its, &byte, 1, MSG_PEEK | MSG_DONTWAIT), 0);
+	close(its);
+}
+
 static void test_one_that_does_not_say_where_it_stopped_is_not_waited_for(void **state)
 {
 	driver_starts();
@@ -551,6 +566,7 @@ int main(void)
 		USER_TEST(test_one_queue_is_reset),
 		USER_TEST(test_one_that_goes_takes_the_link_down_and_the_next_goes_on),
 		USER_TEST(test_one_that_lies_or_refuses_takes_the_link_down),
+		USER_TEST(test_one_that_is_not_started_is_told_to_go),
 		USER_TEST(test_one_that_does_not_say_where_it_stopped_is_not_waited_for),
 		USER_TEST(test_a_broken_ring_needs_a_reset),
 		USER_TEST(test_a_ring_that_broke_when_it_was_stopped_takes_no_other_descriptor),
