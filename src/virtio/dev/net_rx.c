@@ -251,12 +251,13 @@ static int rx_turn(struct net_pair *pair, unsigned int *left)
 	return ret;
 }
 
-/* After a turn that was too long: the poller comes back for what it knows of only. */
+/* After a turn that was too long: the poller comes back for what it knows of only, and that is not
+ * a packet that was read already and has not all of its buffers. */
 static void rx_continue(struct net_pair *pair)
 {
 	struct virtio_dev *dev = &pair->net->dev;
 
-	pair->rx_unfinished = net_backend_has_packet(pair->net->backend, pair->index);
+	pair->rx_unfinished = pair->held || net_backend_has_packet(pair->net->backend, pair->index);
 	if (pair->rx_unfinished)
 		dev->transport->again(dev->transport, 2 * pair->index);
 }

@@ -130,6 +130,48 @@ static void test_a_packet_waits_for_the_rest_of_its_buffers(void **state)
 	expect_packet(8, 50, 3, 1024);
 }
 
+/* Nothing else comes that would wake the device for it. */
+static void test_a_large_packet_at_the_end_of_a_turn_arrives(void **state)
+{
+	const unsigned int n = NET_TURN - 1;
+
+	fixture_start(NET_F_MRG_RXBUF, 256);
+	for (unsigned int i = 0; i < 150; i++)
+		add_buffer(i, 512);
+	kick(RX);
+	for (unsigned int i = 0; i < n; i++)
+		network_sends(i, 100);
+	network_sends(n, 20000);
+	pump();
+	assert_int_equal(received(), n);
+	pump();
+	assert_int_equal(received(), n + (20000 + 511) / 512);
+	assert_int_equal(f.agains[RX], 0);
+	assert_int_equal(f.net->dropped, 0);
+}
+
+/* And where its buffers are missing, the driver is waited for, and nothing is busy meanwhile. */
+static void test_a_large_packet_at_the_end_of_a_turn_waits_for_buffers(void **state)
+{
+	const unsigned int n = NET_TURN - 1;
+
+	fixture_start(NET_F_MRG_RXBUF, 256);
+	for (unsigned int i = 0; i < n + 20; i++)
+		add_buffer(i, 512);
+	kick(RX);
+	for (unsigned int i = 0; i < n; i++)
+		network_sends(i, 100);
+	network_sends(n, 20000);
+	pump();
+	pump();
+	assert_int_equal(f.agains[RX], 0);
+	assert_int_equal(received(), n);
+	for (unsigned int i = n + 20; i < n + 40; i++)
+		add_buffer(i, 512);
+	kick(RX);
+	assert_int_equal(received(), n + 40);
+}
+
 static void test_a_packet_larger_than_the_whole_ring_is_dropped(void **state)
 {
 	fixture_start(NET_F_MRG_RXBUF, 4);
@@ -379,6 +421,8 @@ int main(void)
 		NET_TEST(test_many_packets_are_one_interrupt),
 		NET_TEST(test_without_buffers_packets_wait_outside),
 		NET_TEST(test_a_packet_waits_for_the_rest_of_its_buffers),
+		NET_TEST(test_a_large_packet_at_the_end_of_a_turn_arrives),
+		NET_TEST(test_a_large_packet_at_the_end_of_a_turn_waits_for_buffers),
 		NET_TEST(test_a_packet_larger_than_the_whole_ring_is_dropped),
 		NET_TEST(test_without_merging_a_packet_has_one_buffer),
 		NET_TEST(test_a_buffer_in_many_pieces_is_filled_in_order),
