@@ -59,6 +59,19 @@ static uint64_t net_features(const struct virtio_net_options *options)
 	return features;
 }
 
+/* Less than the driver takes is always right. Linux' TAPs take USO of both or none, and ECN only
+ * with segments (tun.c, set_offload()). */
+static unsigned int net_fit_offloads(unsigned int offloads)
+{
+	const unsigned int uso = NET_OFFLOAD_USO4 | NET_OFFLOAD_USO6;
+
+	if ((offloads & uso) != uso)
+		offloads &= ~uso;
+	if (!(offloads & (NET_OFFLOAD_TSO4 | NET_OFFLOAD_TSO6)))
+		offloads &= ~NET_OFFLOAD_ECN;
+	return offloads;
+}
+
 int net_set_offloads(struct virtio_net *net, uint64_t features)
 {
 	unsigned int offloads = 0;
@@ -68,7 +81,8 @@ int net_set_offloads(struct virtio_net *net, uint64_t features)
 		if (features & net_offloads[i].guest)
 			offloads |= net_offloads[i].offload;
 	}
-	return net_backend_set_offloads(net->backend, offloads & net->backend->offloads);
+	offloads = net_fit_offloads(offloads & net->backend->offloads);
+	return net_backend_set_offloads(net->backend, offloads);
 }
 
 /* ---- The tap in the loop ---- */
@@ -186,6 +200,7 @@ static void net_queue_reset(struct virtio_dev *dev, unsigned int q)
 static void net_activate(struct virtio_dev *dev)
 {
 	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
+	int offloads, pairs;
 
 	net_threads_start(net);
 	net_link_seek(net);
@@ -195,8 +210,11 @@ static void net_activate(struct virtio_dev *dev)
 		net_pair_watch(&net->pairs[i]);
 		memset(net->pairs[i].vhost.base, 0, sizeof(net->pairs[i].vhost.base));
 	}
-	/* What was not to be had, the host does itself; 5.1.5: one pair at first. */
-	if (net_set_offloads(net, dev->negotiated) || net_set_pairs(net, 1))
+	/* What was not to be had, the host does itself; 5.1.5: one pair at first, whatever came of
+	 * that: packets move, or it is found why they do not. */
+	offloads = net_set_offloads(net, dev->negotiated);
+	pairs = net_set_pairs(net, 1);
+	if (offloads || pairs)
 		log_guest(&dev->limit, "%s: cannot set up the interface \"%s\"", net->name,
 			net->backend->name);
 }
