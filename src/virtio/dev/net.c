@@ -224,8 +224,8 @@ static void net_drain(struct virtio_dev *dev, unsigned int thread)
 {
 	struct virtio_net *net = container_of(dev, struct virtio_net, dev);
 
-	for (unsigned int i = 0; net->mover && i < 2 * net->n_pairs; i++)
-		net->mover->stop(&net->pairs[i / 2], i % 2);
+	for (unsigned int i = 0; net->mover && i < net->n_pairs; i++)
+		net_mover_drain(&net->pairs[i]);
 }
 
 static void net_deactivate(struct virtio_dev *dev)

@@ -106,6 +106,8 @@ struct net_thread {
 
 /* Who moves the packets of a pair instead of us. [loop], [vcpu] while no thread runs */
 struct net_mover {
+	/* Starts or stops come that belong together; optional. */
+	void (*begin)(struct net_pair *pair);
 	/* Before the first ring (0: receive, 1: send) runs; 0 or -errno. */
 	int (*set_up)(struct net_pair *pair);
 	/* 0, or -errno, and then the ring is stopped. */
@@ -283,6 +285,9 @@ uint64_t net_mover_features(const struct virtio_net *net);
  * thread runs */
 void net_mover_start(struct net_pair *pair);
 void net_mover_stop(struct net_pair *pair);
+/* Nothing touches the pair's rings any more; what else it has is left to net_mover_stop(). [loop]
+ */
+void net_mover_drain(struct net_pair *pair);
 /* A queue of the pair (0: receive, 1: send) has something, or was taken back by the driver. [loop]
  */
 void net_mover_notified(struct net_pair *pair, unsigned int i);

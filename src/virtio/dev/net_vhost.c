@@ -119,17 +119,35 @@ static int vhost_start_ring(struct net_pair *pair, unsigned int i)
 	return ret ? ret : net->mover->start(pair, i, &ring);
 }
 
+static void mover_begin(struct net_pair *pair)
+{
+	const struct net_mover *mover = pair->net->mover;
+
+	if (mover->begin)
+		mover->begin(pair);
+}
+
+/* Somebody waits for this thread, to pause or end it: that stops what runs, and a start comes after
+ * it. */
+static bool mover_yields(const struct net_pair *pair)
+{
+	return pair->net->mover->is_slow && atomic_load(&pair->net->dev.yield);
+}
+
 void net_mover_start(struct net_pair *pair)
 {
 	bool runs = pair->vhost.running[0] || pair->vhost.running[1];
-	int ret = runs ? 0 : vhost_set_up(pair);
+	int ret;
 
-	for (unsigned int i = 0; ret >= 0 && i < 2; i++)
+	mover_begin(pair);
+	ret = runs ? 0 : vhost_set_up(pair);
+	for (unsigned int i = 0; ret >= 0 && i < 2 && !mover_yields(pair); i++)
 		ret = vhost_start_ring(pair, i);
 	if (ret >= 0)
 		return;
-	net_mover_stop(pair);
+	/* First, so that one that does not answer is not asked to stop. */
 	pair->net->mover->failed(pair, -ret);
+	net_mover_stop(pair);
 }
 
 void net_mover_notified(struct net_pair *pair, unsigned int i)
@@ -147,17 +165,24 @@ void net_mover_notified(struct net_pair *pair, unsigned int i)
 
 void net_mover_reset(struct net_pair *pair, unsigned int i)
 {
+	mover_begin(pair);
 	pair->net->mover->stop(pair, i);
 	vhost_remove_call(&pair->calls[i]);
 	pair->vhost.base[i] = 0;
+}
+
+void net_mover_drain(struct net_pair *pair)
+{
+	mover_begin(pair);
+	for (unsigned int i = 0; i < 2; i++)
+		pair->net->mover->stop(pair, i);
 }
 
 void net_mover_stop(struct net_pair *pair)
 {
 	if (!pair->net->mover)
 		return;
-	for (unsigned int i = 0; i < 2; i++)
-		pair->net->mover->stop(pair, i);
+	net_mover_drain(pair);
 	for (unsigned int i = 0; i < ARRAY_SIZE(pair->calls); i++)
 		vhost_remove_call(&pair->calls[i]);
 }

@@ -12,6 +12,11 @@
 
 #define RING_USED_IDX 2 /* in the device's area of a split ring (2.7.8) */
 
+static void user_begin(struct net_pair *pair)
+{
+	vhost_user_begin(&pair->net->user);
+}
+
 static int user_set_up(struct net_pair *pair)
 {
 	struct virtio_net *net = pair->net;
@@ -61,7 +66,8 @@ static void user_failed(struct net_pair *pair, int error)
 	net_link_lost(pair, err_strerror(error));
 }
 
-static const struct net_mover user_mover = {.set_up = user_set_up,
+static const struct net_mover user_mover = {.begin = user_begin,
+	.set_up = user_set_up,
 	.start = user_start,
 	.stop = user_stop,
 	.failed = user_failed,

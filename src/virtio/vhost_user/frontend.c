@@ -14,9 +14,9 @@
 /* A vring's descriptor: the lowest byte of the number names the ring. */
 #define VRING_INDEX_MAX 0xffu
 
-static uint64_t deadline(void)
+void vhost_user_begin(struct vhost_user *user)
 {
-	return loop_now_ns() + VHOST_USER_TIMEOUT_MS * 1000000ull;
+	user->deadline_ns = loop_now_ns() + VHOST_USER_TIMEOUT_MS * 1000000ull;
 }
 
 /* Says something; where the back end can say whether it worked, it is asked to. */
@@ -30,12 +30,12 @@ static int user_set(const struct vhost_user *user, uint32_t request, const void 
 		.size = size,
 		.fds = fds,
 		.n_fds = n_fds};
-	uint64_t until = deadline();
 	uint64_t refused = 0;
-	int ret = vhost_user_send(user->fd, &message, until);
+	int ret = vhost_user_send(user->fd, &message, user->deadline_ns);
 
 	if (!ret && ack)
-		ret = vhost_user_receive(user->fd, request, &refused, sizeof(refused), until);
+		ret = vhost_user_receive(
+			user->fd, request, &refused, sizeof(refused), user->deadline_ns);
 	return ret ? ret : refused ? -EREMOTEIO : 0;
 }
 
@@ -47,11 +47,11 @@ static int user_set_u64(const struct vhost_user *user, uint32_t request, uint64_
 static int user_get_u64(const struct vhost_user *user, uint32_t request, uint64_t *ret_value)
 {
 	const struct vhost_user_message message = {.request = request};
-	uint64_t until = deadline();
-	int ret = vhost_user_send(user->fd, &message, until);
+	int ret = vhost_user_send(user->fd, &message, user->deadline_ns);
 
 	return ret ? ret
-		   : vhost_user_receive(user->fd, request, ret_value, sizeof(*ret_value), until);
+		   : vhost_user_receive(
+			     user->fd, request, ret_value, sizeof(*ret_value), user->deadline_ns);
 }
 
 static int user_set_state(
@@ -92,6 +92,7 @@ struct err *vhost_user_open(int fd, struct vhost_user *ret_user)
 	int ret;
 
 	*ret_user = (struct vhost_user){.fd = fd};
+	vhost_user_begin(ret_user);
 	ret = user_greet(ret_user);
 	if (ret)
 		return err_new(-ret, "The vhost-user back end does not answer as it should");
@@ -176,12 +177,11 @@ int vhost_user_stop(const struct vhost_user *user, unsigned int q, uint16_t *ret
 	struct vhost_user_vring_state state = {.index = q};
 	const struct vhost_user_message message = {
 		.request = VHOST_USER_GET_VRING_BASE, .payload = &state, .size = sizeof(state)};
-	uint64_t until = deadline();
-	int ret = vhost_user_send(user->fd, &message, until);
+	int ret = vhost_user_send(user->fd, &message, user->deadline_ns);
 
 	if (!ret)
-		ret = vhost_user_receive(
-			user->fd, VHOST_USER_GET_VRING_BASE, &state, sizeof(state), until);
+		ret = vhost_user_receive(user->fd, VHOST_USER_GET_VRING_BASE, &state, sizeof(state),
+			user->deadline_ns);
 	if (!ret && (state.index != q || state.num > UINT16_MAX))
 		ret = -EPROTO;
 	if (!ret)

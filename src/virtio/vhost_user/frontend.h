@@ -3,9 +3,10 @@
  * The front end of vhost-user: another process serves queues of a device of ours. It maps the
  * guest's RAM, is notified by the driver and interrupts it without this process.
  *
- * The other process may stop, lie or be silent: every call ends after VHOST_USER_TIMEOUT_MS, and
- * after an error the connection is of no use any more. What it does to the guest's memory is not
- * ours to see: it is trusted with all of it, as the guest is.
+ * The other process may stop, lie, be silent or answer each message late: all that is asked of it
+ * after vhost_user_begin() ends VHOST_USER_TIMEOUT_MS later, however many calls it takes; and after
+ * an error the connection is of no use any more. What it does to the guest's memory is not ours to
+ * see: it is trusted with all of it, as the guest is.
  */
 #pragma once
 
@@ -20,6 +21,7 @@ struct vhost_user {
 	uint64_t features; /* of virtio, that the back end knows */
 	uint64_t all_features;
 	uint64_t protocol_features;
+	uint64_t deadline_ns; /* of what it is asked now */
 };
 
 /* A split ring; addresses in this process, descriptors of the caller's. */
@@ -32,7 +34,10 @@ struct vhost_user_ring {
 	int error; /* the driver broke the ring */
 };
 
-/* Asks a back end who it is. [main], [loop] */
+/* Before one or several of the calls below: how long they may take begins now. [loop] */
+void vhost_user_begin(struct vhost_user *user);
+
+/* Asks a back end who it is, which begins by itself. [main], [loop] */
 struct err *must_check vhost_user_open(int fd, struct vhost_user *ret_user);
 
 /* What the driver and the device agreed on, and the guest's RAM, which must have descriptors

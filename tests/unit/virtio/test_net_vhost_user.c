@@ -18,7 +18,10 @@
 
 #define BACKEND_FEATURES (VIRTIO_F_VERSION_1 | NET_F_MRG_RXBUF | VHOST_USER_F_PROTOCOL_FEATURES)
 
-enum mood { HONEST, REFUSES, LIES, SILENT, GOES };
+/* So late that a start would take more than 5 s. */
+#define LATE_US 450000
+
+enum mood { HONEST, REFUSES, LIES, SILENT, GOES, LATE };
 
 struct model_ring {
 	unsigned int size, base;
@@ -34,6 +37,7 @@ static struct {
 	uint64_t features, driver_features;
 	_Atomic enum mood mood;
 	_Atomic unsigned int moody_at; /* the request at which it is not honest */
+	_Atomic unsigned int yield_at; /* the request at which the device is waited for */
 	unsigned int seen[32];         /* how often each request came */
 	struct vhost_user_memory memory;
 	uint8_t *maps[VHOST_USER_REGIONS_MAX];
@@ -190,6 +194,10 @@ static void *model_run(void *arg)
 		model.seen[header.request]++;
 		if (model.mood == GOES && model.moody_at == header.request)
 			break;
+		if (model.mood == LATE)
+			usleep(LATE_US);
+		if (model.yield_at == header.request)
+			atomic_store(&f.dev->yield, true);
 		answer = model_take(header.request, payload, header.size, fds);
 		if (!answer && header.flags & VHOST_USER_NEED_REPLY) {
 			store_le64(payload, 0);
@@ -389,10 +397,9 @@ static void test_the_back_end_has_memory_rings_and_notifications(void **state)
 	send_one();
 }
 
-static void test_no_vcpu_waits_for_it(void **state)
+/* Its vCPU's part; the loop has not run since. */
+static void driver_activates(void)
 {
-	model.mood = SILENT;
-	model.moody_at = VHOST_USER_SET_FEATURES;
 	f.dev->transport = &f.transport;
 	f.dev->ram = f.ram;
 	f.dev->loop = f.loop;
@@ -400,6 +407,13 @@ static void test_no_vcpu_waits_for_it(void **state)
 	for (unsigned int q = 0; q < 3; q++)
 		fixture_set_ring(q, NET_RING_SIZE);
 	f.dev->ops->activate(f.dev);
+}
+
+static void test_no_vcpu_waits_for_it(void **state)
+{
+	model.mood = SILENT;
+	model.moody_at = VHOST_USER_SET_FEATURES;
+	driver_activates();
 	assert_int_equal(model.seen[VHOST_USER_SET_FEATURES], 0);
 	model.mood = HONEST;
 	pump();
@@ -469,6 +483,33 @@ static void test_one_that_lies_or_refuses_takes_the_link_down(void **state)
 		driver_resets();
 	}
 	driver_starts();
+}
+
+/* Each answer is early enough, all together are not. */
+static void test_one_that_is_always_late_takes_the_link_down(void **state)
+{
+	f.net->backend->can_reconnect = false;
+	model.mood = LATE;
+	driver_starts();
+	assert_false(link_is_up());
+}
+
+static void test_whoever_waits_for_the_device_does_not_wait_for_a_whole_start(void **state)
+{
+	model.yield_at = VHOST_USER_SET_VRING_ENABLE;
+	driver_activates();
+	pump();
+	assert_true(link_is_up());
+	assert_true(model.rings[RX].enabled);
+	assert_int_equal(model.seen[VHOST_USER_SET_VRING_NUM], 1);
+	model.yield_at = 0;
+	f.dev->ops->pause(f.dev, 0, true);
+	assert_false(model.rings[RX].enabled);
+	atomic_store(&f.dev->yield, false);
+	f.dev->ops->pause(f.dev, 0, false);
+	pump();
+	assert_true(model.rings[RX].enabled);
+	send_one();
 }
 
 /* Also where nobody looks for another. */
@@ -566,6 +607,8 @@ int main(void)
 		USER_TEST(test_one_queue_is_reset),
 		USER_TEST(test_one_that_goes_takes_the_link_down_and_the_next_goes_on),
 		USER_TEST(test_one_that_lies_or_refuses_takes_the_link_down),
+		USER_TEST(test_one_that_is_always_late_takes_the_link_down),
+		USER_TEST(test_whoever_waits_for_the_device_does_not_wait_for_a_whole_start),
 		USER_TEST(test_one_that_is_not_started_is_told_to_go),
 		USER_TEST(test_one_that_does_not_say_where_it_stopped_is_not_waited_for),
 		USER_TEST(test_a_broken_ring_needs_a_reset),
