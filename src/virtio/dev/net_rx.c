@@ -131,13 +131,25 @@ void net_rx_give_back(struct net_pair *pair)
 
 /* ---- Packets ---- */
 
+/* How many buffers there are, which is ours to say. What else is in the header is too, if the other
+ * end is not the kernel, which was told what the driver takes: of what was not negotiated nothing
+ * may be there (5.1.6.4.1). */
+static void rx_write_header(
+	const struct net_pair *pair, const struct iovec *pieces, unsigned int n_pieces, uint16_t n)
+{
+	unsigned int from = pair->net->backend->offloads ? NET_HDR_NUM_BUFFERS : 0;
+	uint8_t header[NET_HEADER] = {0};
+
+	store_le16(header + NET_HDR_NUM_BUFFERS, n);
+	(void)virtio_iov_write(pieces, n_pieces, from, header + from, NET_HEADER - from);
+}
+
 /* The packet of `size` bytes is in the first buffers: gives them back. */
 static void rx_deliver(struct net_pair *pair, uint64_t size)
 {
 	struct iovec *pieces = pair->pieces + pair->first_piece;
 	unsigned int n_pieces = pair->n_pieces;
 	uint16_t n = 0;
-	uint8_t raw[2];
 
 	pair->unpublished += size;
 	while (size) {
@@ -153,8 +165,7 @@ static void rx_deliver(struct net_pair *pair, uint64_t size)
 		n++;
 	}
 	/* Before the driver sees any of it: rx_publish() comes later. */
-	store_le16(raw, n);
-	(void)virtio_iov_write(pieces, n_pieces, NET_HDR_NUM_BUFFERS, raw, sizeof(raw));
+	rx_write_header(pair, pieces, n_pieces, n);
 }
 
 /* Goes on with a packet that needs more buffers than there were; true if it is done with. */

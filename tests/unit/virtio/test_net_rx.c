@@ -248,6 +248,28 @@ static void test_packets_without_a_whole_header_are_dropped(void **state)
 	expect_packet(3, NET_HEADER + NET_FRAME_MIN, 0, 64);
 }
 
+/* There are no offloads that its sender could have used. */
+static void test_what_a_header_says_does_not_reach_the_guest(void **state)
+{
+	uint8_t packet[100];
+
+	start();
+	for (unsigned int i = 0; i < 10; i++)
+		add_buffer(i, i < 9 ? 12 : 128);
+	kick(RX);
+	for (size_t i = 0; i < sizeof(packet); i++)
+		packet[i] = i < NET_HEADER ? 0xff : packet_byte(1, i);
+	packet[NET_HDR_FLAGS] = 1;
+	packet[NET_HDR_GSO_TYPE] = 1;
+	/* Over several buffers, and in one. */
+	assert_int_equal(send(f.peer, packet, sizeof(packet), 0), sizeof(packet));
+	pump();
+	expect_packet(1, sizeof(packet), 0, 12);
+	assert_int_equal(send(f.peer, packet, sizeof(packet), 0), sizeof(packet));
+	pump();
+	expect_packet(1, sizeof(packet), 9, 128);
+}
+
 static void test_a_broken_queue_needs_a_reset_and_the_other_goes_on(void **state)
 {
 	const struct piece outside = {BENCH_RAM, 64, RING_WRITE};
@@ -428,6 +450,7 @@ int main(void)
 		NET_TEST(test_a_buffer_in_many_pieces_is_filled_in_order),
 		NET_TEST(test_a_buffer_without_room_for_a_header_is_given_back),
 		NET_TEST(test_packets_without_a_whole_header_are_dropped),
+		NET_TEST(test_what_a_header_says_does_not_reach_the_guest),
 		NET_TEST(test_a_broken_queue_needs_a_reset_and_the_other_goes_on),
 		NET_TEST(test_a_queue_that_is_taken_back_gives_its_buffers),
 		NET_TEST(test_half_a_packet_goes_with_the_queue),
