@@ -330,15 +330,18 @@ static struct err *net_init_mover(struct virtio_net *net, enum virtio_net_vhost 
 	return err;
 }
 
-/* What vhost-net does not know of rings and headers is not offered. */
+/* What the mover does not know of rings and headers is not offered; nor are packed rings, as what
+ * is said to it of where they go on is an index of split ones. */
 static void net_limit_features(struct virtio_net *net)
 {
 	const uint64_t rings = VIRTIO_F_IN_ORDER | NET_F_MRG_RXBUF;
+	uint64_t known;
 
 	if (!net->mover)
 		return;
-	net->dev.features &= ~rings | net_mover_features(net);
-	net->dev.excluded = ~net_mover_features(net);
+	known = net_mover_features(net) & ~VIRTIO_F_RING_PACKED;
+	net->dev.features &= ~rings | known;
+	net->dev.excluded = ~known;
 }
 
 static struct err *net_init(struct virtio_net *net, const struct virtio_net_options *options)

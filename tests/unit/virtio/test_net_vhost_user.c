@@ -16,7 +16,10 @@
 #include "base/fd.h"
 #include "virtio/vhost_user/message.h"
 
-#define BACKEND_FEATURES (VIRTIO_F_VERSION_1 | NET_F_MRG_RXBUF | VHOST_USER_F_PROTOCOL_FEATURES)
+/* It knows packed rings; this side does not, of a back end's. */
+#define BACKEND_FEATURES                                                                           \
+	(VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED | NET_F_MRG_RXBUF |                             \
+		VHOST_USER_F_PROTOCOL_FEATURES)
 
 /* So late that a start would take more than 5 s. */
 #define LATE_US 450000
