@@ -78,7 +78,10 @@ static int passt_set_files(posix_spawn_file_actions_t *files, int says, int end)
 		ret = posix_spawn_file_actions_adddup2(files, 0, 1);
 	if (!ret)
 		ret = posix_spawn_file_actions_adddup2(files, says, 2);
-	return ret ? ret : posix_spawn_file_actions_adddup2(files, end, PASST_FD);
+	if (!ret)
+		ret = posix_spawn_file_actions_adddup2(files, end, PASST_FD);
+	/* Those that our parent gave us for another card, say. */
+	return ret ? ret : posix_spawn_file_actions_addclosefrom_np(files, PASST_FD + 1);
 }
 
 /* No signal is blocked or ignored, as they are in our threads. */

@@ -135,6 +135,27 @@ static void test_its_arguments(void **state)
 	assert_string_equal(got + strlen(want), "1\n");
 }
 
+static void test_it_has_no_other_descriptors(void **state)
+{
+	const struct net_passt_options options = {.path = f.program};
+	auto_close int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	/* Survives an exec, as one of the parent's does (fd=200). */
+	auto_close int theirs = fcntl(null, F_DUPFD, 200);
+	char script[256];
+	char got[512] = {0};
+	auto_close int out = -1;
+
+	assert_true(theirs >= 200);
+	(void)snprintf(script, sizeof(script), "ls /proc/self/fd >%s\n" ECHO_FOR_EVER, f.out);
+	write_program(script);
+	net_backend_free(open_ok(&options));
+	out = open(f.out, O_RDONLY | O_CLOEXEC);
+	assert_true(read(out, got, sizeof(got) - 1) > 0);
+	assert_non_null(strstr(got, "3\n"));
+	(void)snprintf(script, sizeof(script), "%d\n", theirs);
+	assert_null(strstr(got, script));
+}
+
 static void test_too_many_arguments_are_refused(void **state)
 {
 	char args[2 * 100 + 1] = {0};
@@ -284,6 +305,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PASST_TEST(test_a_program_that_goes_into_the_background_is_ready),
 		PASST_TEST(test_its_arguments),
+		PASST_TEST(test_it_has_no_other_descriptors),
 		PASST_TEST(test_too_many_arguments_are_refused),
 		PASST_TEST(test_what_it_says_is_in_the_error),
 		PASST_TEST(test_a_program_that_is_not_there),
