@@ -212,6 +212,8 @@ static bool console_read(struct console *console)
 		return false;
 	}
 	console->input_len = (size_t)n;
+	/* Who types at a pty also reads. */
+	console->warned = console->warned && !console->drop_when_full;
 	if (console->size_fd == console->in.fd)
 		console_update_size(console);
 	if (console->backend->filter)

@@ -11,7 +11,8 @@
  *
  * What happens to output that cannot be delivered: a closed or broken standard output, a log on a
  * full disk (until there is space again) and a pty or socket that nobody reads drop it, with one
- * warning; a reader that is merely slow makes the guest wait.
+ * warning; a reader that is merely slow makes the guest wait. Whether somebody reads a pty is told
+ * by time: one who has taken nothing for a second is not there, until he types or much was taken.
  *
  * Threads: output, sizes and console_input_wanted() [any]; everything else [loop], or before it
  * runs.

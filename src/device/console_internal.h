@@ -46,8 +46,10 @@ struct console {
 	bool out_blocks;     /* not ours alone, so not set to O_NONBLOCK: ask before writing */
 	bool out_waits;      /* there is more to write, later */
 	bool out_stale;      /* log: the file is emptied before anything is written */
-	bool drop_when_full; /* nobody may be reading: do not wait (pty) */
-	bool warned;
+	bool drop_when_full; /* nobody may be reading: wait for a second at most (pty) */
+	uint64_t full_ns;    /* such a one takes nothing since then; 0: it does */
+	size_t taken;        /* bytes written since something was dropped */
+	bool warned;         /* output is dropped */
 	struct log_limit limit;
 	struct loop_timer flush_timer;
 	struct loop_msg flush_msg;

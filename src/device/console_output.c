@@ -19,6 +19,8 @@
 #define CONSOLE_WRITE_MAX 4096u
 /* To a descriptor that may block: what a terminal that polls writable takes without. */
 #define CONSOLE_BLOCKING_MAX 256u
+/* A reader who takes nothing for so long is not there. */
+#define CONSOLE_PATIENCE_NS 1000000000u
 
 size_t console_write(struct console *console, const void *data, size_t len)
 {
@@ -111,6 +113,33 @@ static ssize_t console_write_now(struct console *console, const uint8_t *buf, si
 }
 
 /*
+ * Has somebody read? Any byte tells, but of a pty: that one takes some by itself now and then, if
+ * less than a ring.
+ */
+static void console_was_written(struct console *console, size_t n)
+{
+	console->full_ns = 0;
+	console->taken += n;
+	if (console->taken > (console->drop_when_full ? CONSOLE_RING_SIZE : 0))
+		console->warned = false;
+}
+
+/* There is no room: is it worth while to wait for it? */
+static bool console_may_wait(struct console *console)
+{
+	uint64_t now;
+
+	if (!console->drop_when_full)
+		return true;
+	if (console->warned)
+		return false;
+	now = loop_now_ns();
+	if (!console->full_ns)
+		console->full_ns = now;
+	return now - console->full_ns < CONSOLE_PATIENCE_NS;
+}
+
+/*
  * Writes one piece. > 0: so many bytes are done with, written or dropped; 0: the descriptor is
  * full, wait for it.
  */
@@ -129,13 +158,13 @@ static size_t console_write_piece(struct console *console, const uint8_t *buf, s
 		n = console_write_now(console, buf, len);
 	while (n < 0 && errno == EINTR);
 	if (n >= 0) {
-		/* A pty takes a little now and then, although nobody reads. */
-		console->warned = console->warned && (!n || console->drop_when_full);
+		console_was_written(console, (size_t)n);
 		return n ? (size_t)n : len;
 	}
 	code = errno;
-	if (code == EAGAIN && !console->drop_when_full)
+	if (code == EAGAIN && console_may_wait(console))
 		return 0;
+	console->taken = 0;
 	console_warn_once(console, code);
 	/* A full disk may have space again; everything else is for good. */
 	if (code != EAGAIN && code != ENOSPC && code != EDQUOT && console->backend->lost)

@@ -415,12 +415,51 @@ static void test_a_ptys_size_is_its_users(void **state)
 	close(user);
 }
 
+static bool has_two_lines(struct host *h)
+{
+	return h->lines == 2;
+}
+
+/* Also one who comes late, and types something. */
+static void test_a_pty_with_a_slow_reader_loses_nothing(void **state)
+{
+	struct host *h = *state;
+	char text[4096];
+	size_t sent = 0;
+	size_t heard = 0;
+	size_t n;
+	int user;
+
+	assert_ok(host_open(h, CONSOLE_PTY, NULL));
+	run_until(h, is_named);
+	user = open(strchr(h->line, '/'), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	(void)put_all(h, SIZE_MAX);
+	run_until(h, has_two_lines);
+	run_for_a_moment(h);
+	while (drain(user, text, sizeof(text)))
+		run_for_a_moment(h);
+	say(user, "hello");
+	run_until(h, got_five);
+	while (heard < 100000) {
+		while (sent < 100000 && console_put(h->console, (uint8_t)('a' + sent % 26)))
+			sent++;
+		run_for_a_moment(h);
+		n = drain(user, text, sizeof(text));
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(text[i], 'a' + heard++ % 26);
+	}
+	assert_int_equal(h->lines, 2);
+	close(user);
+}
+
 static void test_a_pty_without_reader_drops_output_with_one_line(void **state)
 {
 	struct host *h = *state;
 
 	assert_ok(host_open(h, CONSOLE_PTY, NULL));
 	run_until(h, is_named);
+	(void)put_all(h, SIZE_MAX);
+	run_until(h, has_two_lines); /* there might be one for a while */
 	for (unsigned int i = 0; i < 10; i++) {
 		assert_true(put_all(h, 20000) == 20000);
 		run_for_a_moment(h);
@@ -451,6 +490,7 @@ int main(void)
 		STDIO_TEST(test_pipes_have_no_size),
 		STDIO_TEST(test_a_ptys_size_is_its_users),
 		STDIO_TEST(test_a_pty_carries_both_ways_and_outlives_its_users),
+		STDIO_TEST(test_a_pty_with_a_slow_reader_loses_nothing),
 		STDIO_TEST(test_a_pty_without_reader_drops_output_with_one_line),
 	};
 
