@@ -28,7 +28,7 @@ cloud_settings() {
 		system_info:
 		  network:
 		    renderers: [networkd]
-		locale: false
+		locale: "false"
 		grub_dpkg: {enabled: false}
 	CONF
 	chroot "$root" systemctl enable systemd-networkd >/dev/null

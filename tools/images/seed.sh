@@ -4,7 +4,7 @@
 #   tools/images/seed.sh [OPTION...] OUT
 # Options: --hostname NAME        (debian)
 #          --password WORD        of the user debian, who may use sudo; the word itself is in the seed
-#          --ssh-key FILE         a public key that may log in as debian
+#          --ssh-key FILE         public keys, a line each, that may log in as debian (where the system has an SSH server)
 #          --user-data FILE       a cloud-config of your own instead of what the two options above would make
 #          --network-config FILE  (DHCP on every network card)
 #          --instance-id ID       (new for every seed: cloud-init then sets the system up again)
@@ -49,6 +49,7 @@ case $hostname in *[!a-zA-Z0-9.-]* | -* | '') fail "--hostname: '$hostname' is n
 for file in "$ssh_key" "$user_data" "$network_config"; do
 	[ -z "$file" ] || [ -r "$file" ] || fail "cannot read $file"
 done
+[ -z "$ssh_key" ] || grep -q '^[^#]' "$ssh_key" || fail "--ssh-key: there is no key in $ssh_key"
 command -v mformat >/dev/null || fail "mformat is not there: run tools/deps.sh images"
 
 # A string of YAML.
@@ -59,7 +60,7 @@ quoted() {
 write_user_data() {
 	echo "#cloud-config"
 	[ -z "$password" ] || printf 'password: %s\nchpasswd: {expire: false}\nssh_pwauth: true\n' "$(quoted "$password")"
-	[ -z "$ssh_key" ] || printf 'ssh_authorized_keys: [%s]\n' "$(quoted "$(cat "$ssh_key")")"
+	[ -z "$ssh_key" ] || { echo "ssh_authorized_keys:"; sed -n "/^[^#]/ { s/'/''/g; s/.*/- '&'/p }" "$ssh_key"; }
 }
 
 work=$(mktemp -d)
