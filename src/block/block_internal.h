@@ -18,6 +18,13 @@ struct block_raw {
 	bool memory_refused; /* likewise */
 };
 
+/* The file as it was opened first: through the page cache, with the lock, and with the claim of a
+ * block device, for which the kernel drops cached pages only if it is asked by who has it. */
+static inline int block_raw_first(const struct block_raw *raw)
+{
+	return raw->buffered >= 0 ? raw->buffered : raw->fd;
+}
+
 /* Drops the first `done` bytes of n pieces, in place; the index of the first that is left. */
 int block_iov_advance(struct iovec *iov, int n, size_t done);
 

@@ -7,22 +7,50 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "sys/blockdev.h"
 
+#define FILE_LOCK_TRIES   100
+#define FILE_LOCK_WAIT_NS 20000000
+
+/* udev has a shared lock on a block device while it looks what is on it, as it does whenever a
+ * writer has closed it: a VM that follows another one waits for that. */
+static struct err *file_lock(int fd, bool readonly, const char *path)
+{
+	const struct timespec wait = {.tv_nsec = FILE_LOCK_WAIT_NS};
+	struct stat st;
+	int tries = !readonly && !fstat(fd, &st) && S_ISBLK(st.st_mode) ? FILE_LOCK_TRIES : 1;
+	struct err *err = fd_lock(fd, readonly, path);
+
+	while (err && --tries) {
+		err_free(err);
+		(void)nanosleep(&wait, NULL);
+		err = fd_lock(fd, readonly, path);
+	}
+	return err;
+}
+
 struct err *block_file_open(const char *path, bool readonly, int flags, int *ret_fd)
 {
+	/* Alone it is for block devices: nobody has them mounted, or does so from now on. */
+	int claim = readonly || flags & O_CREAT ? 0 : O_EXCL;
 	auto_close int fd = open(path,
-		(readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0666);
+		(readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | claim | flags,
+		0666);
 	struct err *err;
 	int ret;
 
+	if (fd < 0 && errno == EBUSY && claim)
+		return err_new(0,
+			"\"%s\" is in use by the host, which has mounted it or made it part of another device, or by another virtual machine",
+			path);
 	if (fd < 0)
 		return err_new(errno, "Cannot open \"%s\"", path);
-	err = fd_lock(fd, readonly, path);
+	err = file_lock(fd, readonly, path);
 	if (err)
 		return err;
 	/* io_uring would give up where it had to wait. */

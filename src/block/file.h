@@ -9,8 +9,9 @@
 
 /*
  * Opens and locks (flock: exclusively, or shared if readonly); `flags` are further ones of open(2).
- * Never waits for a FIFO's other end. The lock is the open file's: it ends when the last descriptor
- * and mapping of it are gone. [main]
+ * A block device that the host uses is refused to a writer, but with O_CREAT; one that is locked
+ * for a moment, as by udev, it waits for, two seconds at most. Never waits for a FIFO's other end.
+ * The lock is the open file's: it ends when the last descriptor and mapping of it are gone. [main]
  */
 struct err *must_check block_file_open(const char *path, bool readonly, int flags, int *ret_fd);
 

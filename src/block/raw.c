@@ -141,7 +141,7 @@ static int raw_discard(struct block_image *image, uint64_t off, uint64_t len)
 {
 	const struct block_raw *raw = container_of(image, struct block_raw, image);
 
-	return raw->is_device ? sys_blockdev_discard(raw->fd, off, len)
+	return raw->is_device ? sys_blockdev_discard(block_raw_first(raw), off, len)
 			      : raw_fallocate(raw, true, off, len);
 }
 
@@ -149,7 +149,7 @@ static int raw_discard(struct block_image *image, uint64_t off, uint64_t len)
 static int raw_store_zeros(const struct block_raw *raw, uint64_t off, uint64_t len)
 {
 	static const uint8_t zeros[RAW_ZEROS] = {0};
-	struct raw_io io = {pwritev2, raw->buffered >= 0 ? raw->buffered : raw->fd, -1, 0, off};
+	struct raw_io io = {pwritev2, block_raw_first(raw), -1, 0, off};
 	struct iovec iov[RAW_IOV_MAX];
 
 	while (len) {
@@ -176,7 +176,7 @@ static int raw_write_zeroes(struct block_image *image, uint64_t off, uint64_t le
 	int ret;
 
 	if (raw->is_device)
-		ret = sys_blockdev_zero(raw->fd, off, len);
+		ret = sys_blockdev_zero(block_raw_first(raw), off, len);
 	else
 		ret = raw_fallocate(raw, unmap, off, len);
 	return ret == -EOPNOTSUPP || ret == -ENOTTY ? raw_store_zeros(raw, off, len) : ret;
@@ -245,7 +245,7 @@ static void raw_free(struct block_image *image)
 
 	/* A ring that had the file registered goes later than it is closed, and the lock with it.
 	 */
-	(void)flock(raw->buffered >= 0 ? raw->buffered : raw->fd, LOCK_UN);
+	(void)flock(block_raw_first(raw), LOCK_UN);
 	auto_close_cleanup(&raw->buffered);
 	auto_close_cleanup(&raw->fd);
 	block_memory_deinit(&raw->memory);

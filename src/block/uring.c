@@ -138,9 +138,8 @@ static bool uring_knows_nowait(const struct block_raw *raw)
 {
 	uint8_t byte;
 	struct iovec iov = {&byte, sizeof(byte)};
-	int fd = raw->buffered >= 0 ? raw->buffered : raw->fd;
 
-	return preadv2(fd, &iov, 1, 0, RWF_NOWAIT) >= 0 || errno != EOPNOTSUPP;
+	return preadv2(block_raw_first(raw), &iov, 1, 0, RWF_NOWAIT) >= 0 || errno != EOPNOTSUPP;
 }
 
 static int uring_set_up(struct block_uring *u, struct loop *loop)

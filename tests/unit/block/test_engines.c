@@ -405,6 +405,21 @@ static void test_sparse_files_through_direct_io(void **state)
 		assert_int_equal(count_threads("iou-wrk"), 0);
 }
 
+/* What the host uses is refused, and what a VM writes the host cannot use: a mount opens it so. */
+static void check_claim(struct engine_test *t)
+{
+	const struct block_raw_options options = {.path = t->u.path};
+	struct block_image *image = NULL;
+	int fd = open(t->u.path, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_err(block_raw_open(&options, &image), "in use by the host");
+	close(fd);
+	open_engine(t, false, t->engine == URING);
+	assert_int_equal(open(t->u.path, O_RDONLY | O_EXCL | O_CLOEXEC), -1);
+	assert_int_equal(errno, EBUSY);
+}
+
 /* A loop device over the image; needs root. */
 static void test_block_devices(void **state)
 {
@@ -426,7 +441,7 @@ static void test_block_devices(void **state)
 	}
 	pclose(out);
 	t->u.path[strcspn(t->u.path, "\n")] = '\0';
-	open_engine(t, false, t->engine == URING);
+	check_claim(t);
 	assert_int_equal(t->u.dev->facts.size, SIZE);
 	memset(in, 0x5c, sizeof(in));
 	assert_int_equal(user_rw(&t->u, BLOCK_WRITE, in, 1024, 4096), 0);
