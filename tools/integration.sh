@@ -28,7 +28,7 @@ tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch
 	virtio_pci virtio_blk virtio_net virtio-rng virtio_balloon virtio_console pvpanic-pci virtio_pmem nd_pmem qemu_fw_cfg efivarfs
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-programs" "$ALIOTH_DATA/initramfs-modules" \
 	"$build/tests/integration/programs/disk_writer" "$build/tests/integration/programs/kexec_self" \
-	"$build/tests/integration/programs/mapped_io" ethtool
+	"$build/tests/integration/programs/mapped_io" ethtool fallocate "$programs/disk_changes.sh"
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-rounds" "$ALIOTH_DATA/initramfs-debian13-cloud" \
 	"$build/tests/integration/programs/kexec_self" "$programs/kexec_rounds.sh" "$programs/rebind_rounds.sh"
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-iperf" "$ALIOTH_DATA/initramfs-debian13-cloud" iperf3
@@ -38,6 +38,10 @@ TREE=$kexec tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-kdump" "$ALIOTH_
 	"$kexec/sbin/kexec" "$kexec/sbin/vmcore-dmesg" "$PWD/tests/integration/programs/kdump.sh"
 tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-devices" "$(tools/lab/fetch.sh debian13-cloud)" \
 	i6300esb virtio_pci virtio_blk virtio_net virtio-rng virtio_balloon virtio_console pvpanic-pci virtio_pmem nd_pmem
+tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-devices" "$ALIOTH_DATA/initramfs-devices" fallocate
+# For the host, where that is the lab (host_disk.py).
+rm -rf "$ALIOTH_DATA/lab-modules"
+tools/lab/modules.sh "$(tools/lab/fetch.sh debian13-generic)" "$ALIOTH_DATA/lab-modules" null_blk dm-mod
 ln -sf "$(tools/lab/fetch.sh debian13-passt)" "$ALIOTH_DATA/passt13"
 tools/lab/rootfs.sh "$ALIOTH_DATA/root.ext4"
 tools/lab/efi_disk.sh "$ALIOTH_DATA/efi.img" "$ALIOTH_DATA/debian12-cloud.bzImage" "$ALIOTH_DATA/initramfs" \

@@ -12,7 +12,7 @@ from vm import VM
 SECONDS = 10
 # Every device works: disks with flushes, discards and zeros just before they are to be idle.
 SCRIPT = """cat /dev/vda /dev/vdb|wc -c
-for d in vda vdb;do dd if=/dev/zero of=/dev/$d bs=64k count=4 conv=fsync;blkdiscard -o 262144 -l 262144 /dev/$d;done
+for d in vda vdb;do dd if=/dev/zero of=/dev/$d bs=64k count=4 conv=fsync;blkdiscard -o 262144 -l 262144 /dev/$d;/bin/fallocate -z -o 524288 -l 262144 /dev/$d;done
 echo stored|dd of=/dev/pmem0 bs=4096 conv=fsync
 cat /sys/class/watchdog/watchdog0/identity /sys/bus/virtio/drivers/virtio_balloon/*/status /sys/class/virtio-ports/*/name
 echo port>/dev/$(cd /sys/class/virtio-ports;ls|head -n 1)
