@@ -379,7 +379,8 @@ static void cmos_store_memory(struct cmos *cmos, const struct cmos_options *opti
 	cmos_store_bytes(cmos, CMOS_CPUS, MIN(options->n_cpus - 1, 255u), 1);
 }
 
-/* The battery keeps the rest. A machine is quiesced before it is reset, and not resumed after it. */
+/* The battery keeps the rest. A machine is quiesced before it is reset, and not resumed after it.
+ */
 static void cmos_reset(struct device *device)
 {
 	struct cmos *cmos = container_of(device, struct cmos, device);

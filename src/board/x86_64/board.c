@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The x86_64 machine: RAM, vCPUs, payload, the order in which things are made and undone. The map is
- * arch/x86_64/layout.h.
+ * The x86_64 machine: RAM, vCPUs, payload, the order in which things are made and undone. The map
+ * is arch/x86_64/layout.h.
  */
 #define LOG_MODULE "board"
 #include "board/x86_64/board_internal.h"

@@ -56,8 +56,8 @@ static void test_boot(void **state)
 		"* topology=<key=value,...>", "    * smt=<on|off>", "* backend=anon|memfd",
 		"- log: ", "-f, --firmware <spec>\n", "--balloon [<spec>]",
 		"no output, no input (also off)", "(io_uring: also iouring)",
-		"[default: passt, looked", "* path=<path>, file to write [required]",
-		"(also thp)", "(also --cmd-line)", "--blk <spec> (may be repeated)", "- file: "};
+		"[default: passt, looked", "* path=<path>, file to write [required]", "(also thp)",
+		"(also --cmd-line)", "--blk <spec> (may be repeated)", "- file: "};
 
 	cli_boot_help(&help);
 	cli_boot_man(&man);
