@@ -4,6 +4,9 @@
  */
 #pragma once
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "block/image.h"
 #include "block/memory.h"
 
@@ -15,7 +18,10 @@ struct block_raw {
 	bool is_device;
 	bool uring_refused; /* by the host, once and for all; written when an engine starts */
 	struct block_memory memory;
-	bool memory_refused; /* likewise */
+	bool memory_refused;          /* likewise */
+	pthread_mutex_t flush_lock;   /* guards what follows; lock order 107 */
+	_Atomic unsigned int flushes; /* that were begun; looked at without it */
+	int flush_error;              /* of the one that failed: 0 or -errno */
 };
 
 /* The file as it was opened first: through the page cache, with the lock, and with the claim of a

@@ -17,6 +17,7 @@
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "base/overflow.h"
+#include "base/thread.h"
 #include "block/block_internal.h"
 #include "block/file.h"
 #include "sys/blockdev.h"
@@ -44,16 +45,19 @@ int block_iov_advance(struct iovec *iov, int n, size_t done)
 struct raw_io {
 	ssize_t (*io)(int fd, const struct iovec *iov, int n, off_t off, int flags);
 	int fd, buffered;
-	int flags; /* RWF_* */
+	int flags; /* RWF_*, where it is direct */
 	uint64_t off;
+	bool cached; /* some of it went through the page cache */
 };
 
 static ssize_t raw_call(struct raw_io *io, const struct iovec *iov, int n)
 {
 	ssize_t done = io->io(io->fd, iov, n, (off_t)io->off, io->flags);
 
-	if (done < 0 && errno == EINVAL && io->buffered >= 0)
-		done = io->io(io->buffered, iov, n, (off_t)io->off, io->flags);
+	if (done < 0 && errno == EINVAL && io->buffered >= 0) {
+		io->cached = true;
+		done = io->io(io->buffered, iov, n, (off_t)io->off, 0);
+	}
 	return done < 0 ? -errno : done;
 }
 
@@ -101,23 +105,47 @@ static int raw_run(struct raw_io *io, const struct iovec *iov, int n)
 static int raw_preadv(struct block_image *image, const struct iovec *iov, int n, uint64_t off)
 {
 	const struct block_raw *raw = container_of(image, struct block_raw, image);
-	struct raw_io io = {preadv2, raw->fd, raw->buffered, 0, off};
+	struct raw_io io = {preadv2, raw->fd, raw->buffered, 0, off, false};
 
 	return raw_run(&io, iov, n);
 }
 
+/*
+ * Linux takes pages that it failed to write back for clean, and tells of them once an open file:
+ * the next fdatasync succeeds, whatever was lost. So the first error is the answer to all flushes
+ * from then on, of all engines, as they have the open file in common; and they flush one after the
+ * other, for one beside the one that fails would be told nothing. With direct I/O too: some of it
+ * may have gone through the cache, and a drive need not say twice what it lost. Only whoever opens
+ * the image anew, and has its content checked, begins afresh.
+ */
+static int raw_flush(struct block_image *image)
+{
+	struct block_raw *raw = container_of(image, struct block_raw, image);
+	unsigned int before = atomic_load(&raw->flushes);
+
+	auto_lock(&raw->flush_lock);
+	/* One that was begun since is done by now, and was for us as well. */
+	if (!raw->flush_error && atomic_load(&raw->flushes) == before) {
+		atomic_fetch_add(&raw->flushes, 1);
+		if (fdatasync(block_raw_first(raw)))
+			raw->flush_error = -errno;
+	}
+	return raw->flush_error;
+}
+
+/* RWF_DSYNC only past the cache, and on a file that is never flushed: else its error could be that
+ * of earlier writes, told here instead of by the flush. Of the write itself any error is told to
+ * whoever wrote, and may be tried again. */
 static int raw_pwritev(
 	struct block_image *image, const struct iovec *iov, int n, uint64_t off, bool fua)
 {
 	const struct block_raw *raw = container_of(image, struct block_raw, image);
-	struct raw_io io = {pwritev2, raw->fd, raw->buffered, fua ? RWF_DSYNC : 0, off};
+	bool direct = raw->buffered >= 0;
+	struct raw_io io = {
+		pwritev2, raw->fd, raw->buffered, fua && direct ? RWF_DSYNC : 0, off, !direct};
+	int ret = raw_run(&io, iov, n);
 
-	return raw_run(&io, iov, n);
-}
-
-static int raw_flush(struct block_image *image)
-{
-	return fdatasync(container_of(image, struct block_raw, image)->fd) ? -errno : 0;
+	return !ret && fua && io.cached ? raw_flush(image) : ret;
 }
 
 /* ---- Space ---- */
@@ -149,7 +177,7 @@ static int raw_discard(struct block_image *image, uint64_t off, uint64_t len)
 static int raw_store_zeros(const struct block_raw *raw, uint64_t off, uint64_t len)
 {
 	static const uint8_t zeros[RAW_ZEROS] = {0};
-	struct raw_io io = {pwritev2, block_raw_first(raw), -1, 0, off};
+	struct raw_io io = {pwritev2, block_raw_first(raw), -1, 0, off, true};
 	struct iovec iov[RAW_IOV_MAX];
 
 	while (len) {
@@ -249,6 +277,7 @@ static void raw_free(struct block_image *image)
 	auto_close_cleanup(&raw->buffered);
 	auto_close_cleanup(&raw->fd);
 	block_memory_deinit(&raw->memory);
+	pthread_mutex_destroy(&raw->flush_lock);
 	free(raw);
 }
 
@@ -338,6 +367,7 @@ struct err *block_raw_open(const struct block_raw_options *options, struct block
 	if (!raw)
 		return err_new(ENOMEM, "Cannot open \"%s\"", options->path);
 	raw->image.ops = &raw_ops;
+	pthread_mutex_init(&raw->flush_lock, NULL);
 	raw->image.facts.readonly = options->readonly;
 	raw->fd = -1;
 	raw->buffered = -1;

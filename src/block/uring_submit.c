@@ -21,11 +21,14 @@ static bool uring_waits(struct block_uring *u, const struct block_request *r)
 		return true;
 	if (uring_is_direct(u, r))
 		return false;
+	/* A write and a flush (raw.c). */
+	if (r->fua)
+		return true;
 	if (!u->nowait)
 		return !u->raw->is_device;
-	if (r->op == BLOCK_READ || (!r->fua && !u->skip))
+	if (r->op == BLOCK_READ || !u->skip)
 		return false;
-	u->skip -= u->skip > 0;
+	u->skip--;
 	return true;
 }
 
