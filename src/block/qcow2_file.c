@@ -35,6 +35,8 @@ int qcow2_writev(struct qcow2 *q, const struct iovec *iov, int n, uint64_t at, u
 {
 	int ret;
 
+	if (q->failed)
+		return q->failed;
 	if (q->file_max && !range_fits(at, len, q->file_max))
 		return -ENOSPC;
 	ret = q->file->ops->pwritev(q->file, iov, n, at, false);
@@ -57,9 +59,22 @@ int qcow2_write(struct qcow2 *q, uint64_t at, const void *data, uint64_t len)
 	return qcow2_writev(q, &iov, 1, at, len);
 }
 
+/* Nobody knows what the file has. */
+static int qcow2_fail(struct qcow2 *q, int error)
+{
+	if (!q->failed)
+		log_error(
+			"a qcow2 image failed (%s): nothing is written to it until it is opened anew",
+			err_strerror(-error));
+	q->failed = error;
+	return error;
+}
+
 int qcow2_sync(struct qcow2 *q)
 {
-	return q->file->ops->flush(q->file);
+	int ret = q->failed ? q->failed : q->file->ops->flush(q->file);
+
+	return ret ? qcow2_fail(q, ret) : 0;
 }
 
 int qcow2_corrupt(struct qcow2 *q, const char *what, uint64_t value)
@@ -134,19 +149,22 @@ static int qcow2_load_page(struct qcow2 *q, uint64_t at, struct qcow2_page **ret
 	return 0;
 }
 
+static struct qcow2_page *qcow2_find_page(struct qcow2 *q, uint64_t start)
+{
+	for (unsigned int i = 0; i < QCOW2_PAGES; i++) {
+		if (start && q->pages[i].at == start)
+			return &q->pages[i];
+	}
+	return NULL;
+}
+
 /* The page that holds an offset, which is not 0 but of the header, which is not cached. */
 static int qcow2_get_page(struct qcow2 *q, uint64_t at, struct qcow2_page **ret_page)
 {
 	uint64_t start = align_down(at, q->page_size);
-	struct qcow2_page *page = NULL;
-	int ret = 0;
+	struct qcow2_page *page = qcow2_find_page(q, start);
+	int ret = page ? 0 : qcow2_load_page(q, start, &page);
 
-	for (unsigned int i = 0; i < QCOW2_PAGES && !page; i++) {
-		if (start && q->pages[i].at == start)
-			page = &q->pages[i];
-	}
-	if (!page)
-		ret = qcow2_load_page(q, start, &page);
 	if (ret)
 		return ret;
 	page->used = ++q->clock;
@@ -181,23 +199,37 @@ static int qcow2_put(struct qcow2 *q, uint64_t at, const void *raw, uint32_t siz
 	return 0;
 }
 
-int qcow2_get64(struct qcow2 *q, uint64_t at, uint64_t *ret_value)
+static int qcow2_get(struct qcow2 *q, uint64_t at, void *raw, uint32_t size)
 {
 	struct qcow2_page *page;
-	int ret = qcow2_get_page(q, at, &page);
+	int ret;
+
+	/* The pages may all be dirty, and then stay so. */
+	if (q->failed && !qcow2_find_page(q, align_down(at, q->page_size)))
+		return qcow2_read(q, at, raw, size);
+	ret = qcow2_get_page(q, at, &page);
+	if (!ret)
+		memcpy(raw, page->data + at % q->page_size, size);
+	return ret;
+}
+
+int qcow2_get64(struct qcow2 *q, uint64_t at, uint64_t *ret_value)
+{
+	uint8_t raw[8];
+	int ret = qcow2_get(q, at, raw, sizeof(raw));
 
 	if (!ret)
-		*ret_value = load_be64(page->data + at % q->page_size);
+		*ret_value = load_be64(raw);
 	return ret;
 }
 
 int qcow2_get16(struct qcow2 *q, uint64_t at, uint16_t *ret_value)
 {
-	struct qcow2_page *page;
-	int ret = qcow2_get_page(q, at, &page);
+	uint8_t raw[2];
+	int ret = qcow2_get(q, at, raw, sizeof(raw));
 
 	if (!ret)
-		*ret_value = load_be16(page->data + at % q->page_size);
+		*ret_value = load_be16(raw);
 	return ret;
 }
 

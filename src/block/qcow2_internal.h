@@ -15,9 +15,15 @@
  *   3. only then are the counts of clusters that are named no more lowered.
  * New L2 tables and blocks of counts are stable before they are named.
  *
+ * When a sync fails, nobody knows what the file has: the host may have dropped pages that it could
+ * not write, and says so once. From then on nothing is written, and so nothing is given up or used
+ * again that the file may still name; reads go on.
+ *
  * Calls return when all is done, in the thread that makes them. [loop]
  */
 #pragma once
+
+#include <errno.h>
 
 #include "base/endian.h"
 #include "block/image.h"
@@ -66,6 +72,7 @@ struct qcow2 {
 	uint64_t incompatible;
 	bool zstd;
 	bool corrupt;
+	int failed; /* -errno of a sync: nothing is written any more; 0: none */
 
 	struct qcow2_page pages[QCOW2_PAGES];
 	uint32_t page_size;
@@ -102,6 +109,12 @@ static inline uint64_t qcow2_packed_at(const struct qcow2 *q, uint64_t entry, ui
 	return at;
 }
 
+/* 0, or why the image is not written any more. */
+static inline int qcow2_refuses(const struct qcow2 *q)
+{
+	return q->corrupt ? -EIO : q->failed;
+}
+
 /* qcow2_file.c: the file, and the cache of its pages. Reads past its end give zeros. */
 int must_check qcow2_read(struct qcow2 *q, uint64_t at, void *data, uint64_t len);
 int must_check qcow2_write(struct qcow2 *q, uint64_t at, const void *data, uint64_t len);
@@ -109,7 +122,7 @@ int must_check qcow2_readv(
 	struct qcow2 *q, const struct iovec *iov, int n, uint64_t at, uint64_t len);
 int must_check qcow2_writev(
 	struct qcow2 *q, const struct iovec *iov, int n, uint64_t at, uint64_t len);
-/* Data in the file is stable. */
+/* Data in the file is stable; after an error nothing is ever again. */
 int must_check qcow2_sync(struct qcow2 *q);
 /* A 64-bit entry of a table at an offset; written through, or left in the cache. */
 int must_check qcow2_get64(struct qcow2 *q, uint64_t at, uint64_t *ret_value);

@@ -266,8 +266,8 @@ static int qcow2_pwritev(
 	struct qcow2_cursor c = {iov, n, 0};
 	struct iovec part[QCOW2_IOV];
 
-	if (q->corrupt)
-		return -EIO;
+	if (qcow2_refuses(q))
+		return qcow2_refuses(q);
 	while (c.n) {
 		uint64_t len;
 		int used = qcow2_pieces(&c, q->cluster - off % q->cluster, part, &len);
@@ -336,7 +336,7 @@ static int qcow2_write_zeros_at(struct qcow2 *q, uint64_t off, uint64_t len)
 static int qcow2_write_zeroes(struct block_image *image, uint64_t off, uint64_t len, bool unmap)
 {
 	struct qcow2 *q = qcow2_of(image);
-	int ret = q->corrupt ? -EIO : 0;
+	int ret = qcow2_refuses(q);
 
 	while (len && !ret) {
 		uint64_t now = MIN(len, q->cluster - off % q->cluster);
@@ -356,7 +356,7 @@ static int qcow2_discard(struct block_image *image, uint64_t off, uint64_t len)
 {
 	struct qcow2 *q = qcow2_of(image);
 	uint64_t end = align_down(off + len, q->cluster);
-	int ret = q->corrupt ? -EIO : 0;
+	int ret = qcow2_refuses(q);
 
 	if (q->version < 3 && q->backing)
 		return -EOPNOTSUPP;

@@ -140,8 +140,10 @@ static int qcow2_free_packed(struct qcow2 *q, uint64_t entry)
 int qcow2_update(struct qcow2 *q, uint64_t off, const struct qcow2_map *old, uint64_t entry)
 {
 	uint64_t table;
-	int ret = q->corrupt ? -EIO : qcow2_own_table(q, off, &table);
+	int ret = qcow2_refuses(q);
 
+	if (!ret)
+		ret = qcow2_own_table(q, off, &table);
 	if (!ret)
 		ret = qcow2_put64(q, qcow2_l2_entry_at(q, table, off), entry, false);
 	if (ret)

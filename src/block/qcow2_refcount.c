@@ -152,8 +152,8 @@ int qcow2_alloc(struct qcow2 *q, uint64_t *ret_at)
 	bool taken = false;
 	int ret = 0;
 
-	if (q->corrupt)
-		return -EIO;
+	if (qcow2_refuses(q))
+		return qcow2_refuses(q);
 	for (uint64_t index = q->hint; !ret && !taken; index++) {
 		if (++steps > QCOW2_SCAN_MAX)
 			return qcow2_corrupt(q, "no free cluster before", index);

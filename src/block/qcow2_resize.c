@@ -139,6 +139,8 @@ static struct err *qcow2_check_resize(struct qcow2 *q, uint64_t size, uint64_t e
 		return err_new(EROFS, "The qcow2 image is only read");
 	if (q->corrupt)
 		return err_new(EIO, "The qcow2 image is corrupt");
+	if (q->failed)
+		return err_new(-q->failed, "A flush of the qcow2 image has failed");
 	if (size % 512)
 		return err_new(
 			EINVAL, "%llu bytes are not a multiple of 512", (unsigned long long)size);

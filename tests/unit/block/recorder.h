@@ -31,9 +31,11 @@ struct recorder {
 	uint64_t size;
 	struct recorder_op *ops;
 	unsigned int n;
-	bool (*fails)(
-		void *arg); /* does a write, discard or flush fail, and do nothing? NULL: no */
-	void *fails_arg;
+	/* Does a write, discard or flush fail, and do nothing? 0 or -errno; NULL: none does. */
+	int (*fails)(void *arg, bool flush);
+	/* Is a write that was not stable lost with a flush that fails? NULL: none is. */
+	bool (*drops)(void *arg);
+	void *arg; /* of both */
 
 	/* What a power cut leaves. */
 	uint8_t *disk;
@@ -61,9 +63,32 @@ static inline void recorder_log(struct recorder *r, const struct recorder_op *op
 	r->ops[r->n++] = *op;
 }
 
-static inline bool recorder_fails(struct recorder *r)
+static inline int recorder_fails(struct recorder *r, bool flush)
 {
-	return r->fails && r->fails(r->fails_arg);
+	return r->fails ? r->fails(r->arg, flush) : 0;
+}
+
+/* The host tells once that it could not write, and takes what was lost for written: the file is
+ * what there was, and what is left of the rest. */
+static inline void recorder_drop(struct recorder *r)
+{
+	unsigned int i = r->n;
+
+	while (i && !r->ops[i - 1].flush)
+		i--;
+	for (; i < r->n; i++) {
+		if (r->ops[i].data && r->drops(r->arg))
+			r->ops[i].len = 0;
+	}
+	memcpy(r->file, r->disk, RECORDER_MAX);
+	for (i = 0; i < r->n; i++) {
+		const struct recorder_op *op = &r->ops[i];
+
+		if (op->data)
+			memcpy(r->file + op->at, op->data, op->len);
+		else
+			memset(r->file + op->at, 0, op->len);
+	}
 }
 
 static inline int recorder_preadv(
@@ -83,9 +108,10 @@ static inline int recorder_pwritev(
 {
 	struct recorder *r = recorder_of(image);
 	uint64_t at = off;
+	int ret = recorder_fails(r, false);
 
-	if (recorder_fails(r))
-		return -EIO;
+	if (ret)
+		return ret;
 	for (int i = 0; i < n; at += iov[i++].iov_len) {
 		if (!range_fits(at, iov[i].iov_len, RECORDER_MAX))
 			return -ENOSPC;
@@ -104,18 +130,23 @@ static inline int recorder_pwritev(
 
 static inline int recorder_flush(struct block_image *image)
 {
-	if (recorder_fails(recorder_of(image)))
-		return -EIO;
-	recorder_log(recorder_of(image), &(struct recorder_op){.flush = true});
-	return 0;
+	struct recorder *r = recorder_of(image);
+	int ret = recorder_fails(r, true);
+
+	if (ret && r->drops)
+		recorder_drop(r);
+	if (!ret)
+		recorder_log(r, &(struct recorder_op){.flush = true});
+	return ret;
 }
 
 static inline int recorder_discard(struct block_image *image, uint64_t off, uint64_t len)
 {
 	struct recorder *r = recorder_of(image);
+	int ret = recorder_fails(r, false);
 
-	if (recorder_fails(r))
-		return -EIO;
+	if (ret)
+		return ret;
 	len = off < r->size ? MIN(len, r->size - off) : 0;
 	memset(r->file + off, 0, len);
 	if (len)

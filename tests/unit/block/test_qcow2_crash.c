@@ -541,21 +541,23 @@ static void test_images_over_a_backing_one(void **state)
 	}
 }
 
-static bool unlucky(void *arg)
+/* Whatever failed, the guest can read. */
+static void read_all(struct crash *t)
 {
-	return !any(arg, 30);
+	static uint8_t data[SECTOR];
+	struct iovec iov = {data, sizeof(data)};
+
+	for (uint32_t s = 0; s < t->sectors; s++)
+		assert_int_equal(t->q->ops->preadv(t->q, &iov, 1, (uint64_t)s * SECTOR), 0);
 }
 
-/* Writes and flushes fail now and then: the guest is told, and what was flushed stays. */
-static void test_storage_that_fails(void **state)
+/* Rounds with faults, on images of several kinds; how many requests failed. */
+static unsigned int play_with_faults(struct crash *t, int (*fails)(void *arg, bool flush))
 {
-	struct crash *t = *state;
 	unsigned int failed = 0;
 
-	if (!have_qemu_img())
-		skip();
 	write_plain(t, DISK);
-	t->file.fails_arg = t;
+	t->file.arg = t;
 	for (unsigned int round = 0; round < 8; round++) {
 		assert_int_equal(
 			sh("qemu-img convert -q -f raw -O qcow2 %s -o cluster_size=%u %s %s && "
@@ -567,15 +569,50 @@ static void test_storage_that_fails(void **state)
 		recorder_load(&t->file, t->image);
 		open_image(t);
 		begin_record(t);
-		t->file.fails = unlucky;
+		t->file.fails = fails;
 		record(t, 100);
 		t->file.fails = NULL;
 		for (unsigned int i = 0; i < t->n; i++)
 			failed += t->ops[i].failed;
+		read_all(t);
 		cut_and_go_on(t, 2);
 		forget_image(t);
 	}
-	assert_true(failed > 50);
+	return failed;
+}
+
+static int full_at_times(void *arg, bool flush)
+{
+	return !flush && !any(arg, 30) ? -ENOSPC : 0;
+}
+
+/* Writes fail now and then: the guest is told, what was flushed stays, and all goes on. */
+static void test_storage_that_is_full_at_times(void **state)
+{
+	struct crash *t = *state;
+	unsigned int failed;
+
+	if (!have_qemu_img())
+		skip();
+	failed = play_with_faults(t, full_at_times);
+	assert_in_range(failed, 50, 400);
+}
+
+static int flush_fails(void *arg, bool flush)
+{
+	return flush && !any(arg, 40) ? -EIO : 0;
+}
+
+/* A flush fails, and some of what it was for is gone: no later one says that all is well, and no
+ * cluster is used again that the tables may still name. */
+static void test_storage_that_loses_what_it_could_not_flush(void **state)
+{
+	struct crash *t = *state;
+
+	if (!have_qemu_img())
+		skip();
+	t->file.drops = lucky;
+	assert_true(play_with_faults(t, flush_fails) > 100);
 }
 
 /* The table of counts of clusters of 512 bytes covers 8 MiB of the file: it grows while the power
@@ -665,7 +702,8 @@ int main(void)
 		CRASH_TEST(test_compressed_images),
 		CRASH_TEST(test_images_with_snapshots),
 		CRASH_TEST(test_images_over_a_backing_one),
-		CRASH_TEST(test_storage_that_fails),
+		CRASH_TEST(test_storage_that_is_full_at_times),
+		CRASH_TEST(test_storage_that_loses_what_it_could_not_flush),
 		CRASH_TEST(test_a_table_of_counts_that_grows),
 		CRASH_TEST(test_disks_that_grow),
 		CRASH_TEST(test_autoclear_bits_go_before_anything_is_written),
