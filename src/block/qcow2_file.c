@@ -70,6 +70,14 @@ static int qcow2_fail(struct qcow2 *q, int error)
 	return error;
 }
 
+/* Space is missed before anything is written. */
+int qcow2_write_through(struct qcow2 *q, uint64_t at, const void *data, uint64_t len)
+{
+	int ret = qcow2_write(q, at, data, len);
+
+	return ret && ret != -ENOSPC && ret != -EDQUOT ? qcow2_fail(q, ret) : ret;
+}
+
 int qcow2_sync(struct qcow2 *q)
 {
 	int ret = q->failed ? q->failed : q->file->ops->flush(q->file);
@@ -191,7 +199,7 @@ static int qcow2_put(struct qcow2 *q, uint64_t at, const void *raw, uint32_t siz
 	int ret = qcow2_get_page(q, at, &page);
 
 	if (!ret && through)
-		ret = qcow2_write(q, at, raw, size);
+		ret = qcow2_write_through(q, at, raw, size);
 	if (ret)
 		return ret;
 	memcpy(page->data + at % q->page_size, raw, size);

@@ -16,8 +16,9 @@
  * New L2 tables and blocks of counts are stable before they are named.
  *
  * When a sync fails, nobody knows what the file has: the host may have dropped pages that it could
- * not write, and says so once. From then on nothing is written, and so nothing is given up or used
- * again that the file may still name; reads go on.
+ * not write, and says so once. Nor does anybody when a write in place fails that others rely on: of
+ * the header, of a table's entry, of a count. From then on nothing is written, and so nothing is
+ * given up or used again that the file may still name; reads go on.
  *
  * Calls return when all is done, in the thread that makes them. [loop]
  */
@@ -72,7 +73,7 @@ struct qcow2 {
 	uint64_t incompatible;
 	bool zstd;
 	bool corrupt;
-	int failed; /* -errno of a sync: nothing is written any more; 0: none */
+	int failed; /* -errno of what failed: nothing is written any more; 0: none */
 
 	struct qcow2_page pages[QCOW2_PAGES];
 	uint32_t page_size;
@@ -122,6 +123,8 @@ int must_check qcow2_readv(
 	struct qcow2 *q, const struct iovec *iov, int n, uint64_t at, uint64_t len);
 int must_check qcow2_writev(
 	struct qcow2 *q, const struct iovec *iov, int n, uint64_t at, uint64_t len);
+/* The same for what others rely on; an error, but for want of space, is the last word. */
+int must_check qcow2_write_through(struct qcow2 *q, uint64_t at, const void *data, uint64_t len);
 /* Data in the file is stable; after an error nothing is ever again. */
 int must_check qcow2_sync(struct qcow2 *q);
 /* A 64-bit entry of a table at an offset; written through, or left in the cache. */

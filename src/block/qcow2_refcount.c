@@ -112,7 +112,7 @@ static int qcow2_grow_table(struct qcow2 *q)
 	store_be64(header, at);
 	store_be32(header + 8, (uint32_t)n_table);
 	if (!ret)
-		ret = qcow2_write(q, QCOW2_REFTABLE_AT, header, sizeof(header));
+		ret = qcow2_write_through(q, QCOW2_REFTABLE_AT, header, sizeof(header));
 	if (!ret)
 		ret = qcow2_sync(q);
 	if (ret)

@@ -78,7 +78,7 @@ static int qcow2_write_size(struct qcow2 *q, uint64_t size, uint64_t l1_at, uint
 	store_be64(raw, size);
 	store_be32(raw + 12, l1_size);
 	store_be64(raw + 16, l1_at);
-	ret = qcow2_write(q, QCOW2_SIZE_AT, raw, sizeof(raw));
+	ret = qcow2_write_through(q, QCOW2_SIZE_AT, raw, sizeof(raw));
 	return ret ? ret : qcow2_sync(q);
 }
 
@@ -96,8 +96,8 @@ static int qcow2_copy_l1(struct qcow2 *q, uint64_t at, uint64_t bytes)
 	return ret ? ret : qcow2_sync(q);
 }
 
-/* A failed write of the header leaves the new table's clusters unused: nobody knows which of the
- * two the storage has. */
+/* After a failed write of the header nobody knows which of the two tables the storage has: nothing
+ * is written any more, to neither. */
 static int qcow2_grow_l1(struct qcow2 *q, uint64_t entries, uint64_t size)
 {
 	uint64_t bytes = align_up(entries * 8, q->cluster);
@@ -140,7 +140,7 @@ static struct err *qcow2_check_resize(struct qcow2 *q, uint64_t size, uint64_t e
 	if (q->corrupt)
 		return err_new(EIO, "The qcow2 image is corrupt");
 	if (q->failed)
-		return err_new(-q->failed, "A flush of the qcow2 image has failed");
+		return err_new(-q->failed, "An earlier write of the qcow2 image has failed");
 	if (size % 512)
 		return err_new(
 			EINVAL, "%llu bytes are not a multiple of 512", (unsigned long long)size);

@@ -36,6 +36,7 @@ struct recorder {
 	/* Is a write that was not stable lost with a flush that fails? NULL: none is. */
 	bool (*drops)(void *arg);
 	void *arg; /* of both */
+	bool late; /* writes that fail were done all the same */
 
 	/* What a power cut leaves. */
 	uint8_t *disk;
@@ -110,7 +111,7 @@ static inline int recorder_pwritev(
 	uint64_t at = off;
 	int ret = recorder_fails(r, false);
 
-	if (ret)
+	if (ret && !r->late)
 		return ret;
 	for (int i = 0; i < n; at += iov[i++].iov_len) {
 		if (!range_fits(at, iov[i].iov_len, RECORDER_MAX))
@@ -125,7 +126,7 @@ static inline int recorder_pwritev(
 		recorder_log(r, &op);
 	}
 	r->size = MAX(r->size, at);
-	return 0;
+	return ret;
 }
 
 static inline int recorder_flush(struct block_image *image)

@@ -575,7 +575,7 @@ static unsigned int play_with_faults(struct crash *t, int (*fails)(void *arg, bo
 		for (unsigned int i = 0; i < t->n; i++)
 			failed += t->ops[i].failed;
 		read_all(t);
-		cut_and_go_on(t, 2);
+		cut_and_go_on(t, t->grows ? 1 : 2);
 		forget_image(t);
 	}
 	return failed;
@@ -598,6 +598,24 @@ static void test_storage_that_is_full_at_times(void **state)
 	assert_in_range(failed, 50, 400);
 }
 
+static int writes_fail(void *arg, bool flush)
+{
+	return !flush && !any(arg, 100) ? -EIO : 0;
+}
+
+/* Writes fail, but the storage has them: the old table must not be used where the file names the
+ * new one. */
+static void test_storage_that_fails_late(void **state)
+{
+	struct crash *t = *state;
+
+	if (!have_qemu_img())
+		skip();
+	t->grows = true;
+	t->file.late = true;
+	assert_true(play_with_faults(t, writes_fail) > 100);
+}
+
 static int flush_fails(void *arg, bool flush)
 {
 	return flush && !any(arg, 40) ? -EIO : 0;
@@ -611,6 +629,7 @@ static void test_storage_that_loses_what_it_could_not_flush(void **state)
 
 	if (!have_qemu_img())
 		skip();
+	t->grows = true;
 	t->file.drops = lucky;
 	assert_true(play_with_faults(t, flush_fails) > 100);
 }
@@ -703,6 +722,7 @@ int main(void)
 		CRASH_TEST(test_images_with_snapshots),
 		CRASH_TEST(test_images_over_a_backing_one),
 		CRASH_TEST(test_storage_that_is_full_at_times),
+		CRASH_TEST(test_storage_that_fails_late),
 		CRASH_TEST(test_storage_that_loses_what_it_could_not_flush),
 		CRASH_TEST(test_a_table_of_counts_that_grows),
 		CRASH_TEST(test_disks_that_grow),
