@@ -241,6 +241,21 @@ int qcow2_get16(struct qcow2 *q, uint64_t at, uint16_t *ret_value)
 	return ret;
 }
 
+int qcow2_find_zero16(struct qcow2 *q, uint64_t at, uint64_t *ret_at)
+{
+	struct qcow2_page *page;
+	int ret = qcow2_get_page(q, at, &page);
+
+	if (ret)
+		return ret;
+	for (uint64_t in = at % q->page_size; in < q->page_size; in += 2, at += 2) {
+		if (!(page->data[in] | page->data[in + 1]))
+			break;
+	}
+	*ret_at = at;
+	return 0;
+}
+
 int qcow2_put64(struct qcow2 *q, uint64_t at, uint64_t value, bool through)
 {
 	uint8_t raw[8];

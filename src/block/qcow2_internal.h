@@ -132,6 +132,8 @@ int must_check qcow2_get64(struct qcow2 *q, uint64_t at, uint64_t *ret_value);
 int must_check qcow2_put64(struct qcow2 *q, uint64_t at, uint64_t value, bool through);
 int must_check qcow2_get16(struct qcow2 *q, uint64_t at, uint16_t *ret_value);
 int must_check qcow2_put16(struct qcow2 *q, uint64_t at, uint16_t value);
+/* The first count of zero from an offset on, in the same page; or the end of that. */
+int must_check qcow2_find_zero16(struct qcow2 *q, uint64_t at, uint64_t *ret_at);
 /* Forgets pages of a range that was written otherwise. */
 void qcow2_invalidate(struct qcow2 *q, uint64_t at, uint64_t len);
 int must_check qcow2_write_pages(struct qcow2 *q);

@@ -10,7 +10,8 @@
 #include "base/overflow.h"
 #include "block/qcow2_internal.h"
 
-#define QCOW2_SCAN_MAX (64u << 20) /* clusters in use, one after the other: seconds */
+#define QCOW2_SCAN_MAX                                                                             \
+	(64u << 20) /* clusters in use, one after the other, that a search looks at */
 
 /* Counts of a block. */
 static uint64_t qcow2_per_block(const struct qcow2 *q)
@@ -124,49 +125,73 @@ static int qcow2_grow_table(struct qcow2 *q)
 	return ret;
 }
 
-/* Is cluster `index` free? Takes it then. */
-static int qcow2_try_alloc(struct qcow2 *q, uint64_t index, bool *ret_taken)
+static bool qcow2_has_room(const struct qcow2 *q, uint64_t index)
 {
-	uint64_t at;
-	uint16_t count;
+	return index < QCOW2_OFFSET >> q->cluster_bits && /* offsets have 56 bits */
+	       (!q->file_max || (index + 1) << q->cluster_bits <= q->file_max);
+}
+
+/* Looks at cluster *index and those whose counts follow in the same page: takes the first that is
+ * free. *index is that one, or the next to look at. */
+static int qcow2_try_alloc(struct qcow2 *q, uint64_t *index, bool *ret_taken)
+{
+	uint64_t at, free_at = 0;
+	int ret = qcow2_count_at(q, *index, &at);
+
+	if (!ret && !at) {
+		ret = *index / qcow2_per_block(q) * 8 >= q->reftable_size
+			      ? qcow2_grow_table(q)
+			      : qcow2_add_block(q, *index);
+		*index += !ret;
+		return ret;
+	}
+	if (!ret)
+		ret = qcow2_find_zero16(q, at, &free_at);
+	if (ret)
+		return ret;
+	*index += (free_at - at) / 2;
+	if ((free_at != at && !(free_at % q->page_size)) || !qcow2_has_room(q, *index))
+		return 0;
+	*ret_taken = true;
+	return qcow2_put16(q, free_at, 1);
+}
+
+/* The first free cluster from *index on, which is moved there; *ret_taken is false after a long way
+ * without one. A device has no end to go on from; it is searched to its end. */
+static int qcow2_search(struct qcow2 *q, uint64_t *index, bool *ret_taken)
+{
+	uint64_t first = *index;
 	int ret = 0;
 
 	*ret_taken = false;
-	if (index / qcow2_per_block(q) * 8 >= q->reftable_size)
-		return qcow2_grow_table(q);
-	ret = qcow2_count_at(q, index, &at);
-	if (ret)
-		return ret;
-	if (!at)
-		return qcow2_add_block(q, index);
-	ret = qcow2_get16(q, at, &count);
-	if (ret || count)
-		return ret;
-	*ret_taken = true;
-	return qcow2_put16(q, at, 1);
+	while (!ret && !*ret_taken && (q->file_max || *index - first < QCOW2_SCAN_MAX))
+		ret = qcow2_has_room(q, *index) ? qcow2_try_alloc(q, index, ret_taken) : -ENOSPC;
+	return ret;
 }
 
+/*
+ * An image may be as dense as it likes, and may say of clusters that they are used which are not
+ * there: both are its user's business, and no corruption. So a search that takes too long goes on
+ * at the end of the file, and the next one where it left off.
+ */
 int qcow2_alloc(struct qcow2 *q, uint64_t *ret_at)
 {
-	uint64_t steps = 0;
-	bool taken = false;
-	int ret = 0;
+	uint64_t end = align_up(q->file_size, q->cluster) >> q->cluster_bits;
+	uint64_t index = q->hint;
+	bool taken;
+	int ret = qcow2_refuses(q);
 
-	if (qcow2_refuses(q))
-		return qcow2_refuses(q);
-	for (uint64_t index = q->hint; !ret && !taken; index++) {
-		if (++steps > QCOW2_SCAN_MAX)
-			return qcow2_corrupt(q, "no free cluster before", index);
-		/* Offsets have 56 bits. */
-		if (index >= QCOW2_OFFSET >> q->cluster_bits ||
-			(q->file_max && (index + 1) << q->cluster_bits > q->file_max))
-			return -ENOSPC;
-		ret = qcow2_try_alloc(q, index, &taken);
-		if (taken)
-			*ret_at = index << q->cluster_bits;
-		q->hint = index + (taken || !ret);
+	if (ret)
+		return ret;
+	ret = qcow2_search(q, &index, &taken);
+	q->hint = index + (!ret && taken);
+	if (!ret && !taken && index < end) {
+		index = end;
+		ret = qcow2_search(q, &index, &taken);
 	}
-	return ret;
+	if (taken)
+		*ret_at = index << q->cluster_bits;
+	return ret || taken ? ret : -ENOSPC;
 }
 
 int qcow2_free_later(struct qcow2 *q, uint64_t at)

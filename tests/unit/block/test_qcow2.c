@@ -434,6 +434,73 @@ static void test_corruption_is_marked_and_refused(void **state)
 	}
 }
 
+/*
+ * An image of clusters of 512 bytes whose first `used` are all in use: one block of counts says so,
+ * which all entries of the table name. The file has `n` clusters, mostly holes.
+ */
+static void make_dense(struct images *t, uint64_t used, uint64_t n)
+{
+	const uint64_t table_at = 16 << 20;
+	const uint64_t block_at = table_at - 512;
+	const uint64_t entries = used / 256;
+	const uint64_t bytes = align_up((entries + 64) * 8, 512ull);
+	uint8_t *table = calloc(1, bytes);
+	uint8_t block[512];
+
+	assert_non_null(table);
+	(void)unlink(t->image);
+	assert_int_equal(
+		sh("qemu-img create -q -f qcow2 -o cluster_size=512 %s %u", t->image, DISK), 0);
+	assert_int_equal(truncate(t->image, (off_t)(n * 512)), 0);
+	for (unsigned int i = 0; i < 256; i++)
+		store_be16(block + (size_t)i * 2, 1);
+	for (uint64_t i = 0; i < entries; i++)
+		store_be64(table + i * 8, block_at);
+	poke(t, (off_t)block_at, block, sizeof(block));
+	poke(t, (off_t)table_at, table, bytes);
+	poke64(t, 48, table_at);
+	poke32(t, 56, (uint32_t)(bytes / 512));
+	free(table);
+}
+
+#define DENSE (65ull << 20) /* clusters */
+
+static void test_a_dense_image_is_not_corrupt_and_grows_at_its_end(void **state)
+{
+	struct images *t = *state;
+	uint8_t buf[512];
+	struct iovec iov = {buf, sizeof(buf)};
+
+	if (!have_qemu_img())
+		skip();
+	make_dense(t, DENSE, DENSE);
+	open_image(t);
+	memset(buf, 0x44, sizeof(buf));
+	assert_int_equal(t->q->ops->pwritev(t->q, &iov, 1, 512, true), 0);
+	close_image(t);
+	open_image(t);
+	memset(buf, 0, sizeof(buf));
+	assert_int_equal(t->q->ops->preadv(t->q, &iov, 1, 512), 0);
+	assert_int_equal(buf[511], 0x44);
+}
+
+/* Nor is one that says the same of clusters that are not there; it is full. */
+static void test_an_image_that_has_no_end_of_used_clusters_is_full(void **state)
+{
+	struct images *t = *state;
+	uint8_t buf[512] = {0};
+	struct iovec iov = {buf, sizeof(buf)};
+
+	if (!have_qemu_img())
+		skip();
+	make_dense(t, 2 * DENSE, DENSE);
+	open_image(t);
+	assert_int_equal(t->q->ops->pwritev(t->q, &iov, 1, 512, true), -ENOSPC);
+	assert_int_equal(t->q->ops->preadv(t->q, &iov, 1, 512), 0);
+	close_image(t);
+	open_image(t);
+}
+
 static void test_a_full_host_loses_nothing_and_goes_on(void **state)
 {
 	struct images *t = *state;
@@ -475,6 +542,8 @@ int main(void)
 		QCOW2_TEST(test_backing_images),
 		QCOW2_TEST(test_headers_that_cannot_be_are_refused),
 		QCOW2_TEST(test_corruption_is_marked_and_refused),
+		QCOW2_TEST(test_a_dense_image_is_not_corrupt_and_grows_at_its_end),
+		QCOW2_TEST(test_an_image_that_has_no_end_of_used_clusters_is_full),
 		QCOW2_TEST(test_a_full_host_loses_nothing_and_goes_on),
 	};
 
