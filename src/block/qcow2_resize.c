@@ -48,7 +48,8 @@ static int qcow2_extend_runs(struct qcow2 *q, struct qcow2_runs *runs)
 	return 0;
 }
 
-/* n clusters in a row: at the end of the file, where at most blocks of counts come between. */
+/* n clusters in a row: at the end of the file, where at most blocks of counts come between. A
+ * device has nothing behind its end: from the first that may be free. */
 static int qcow2_alloc_run(struct qcow2 *q, uint64_t n, uint64_t *ret_at)
 {
 	struct qcow2_runs runs = {0};
@@ -56,7 +57,8 @@ static int qcow2_alloc_run(struct qcow2 *q, uint64_t n, uint64_t *ret_at)
 	unsigned int kept;
 	int ret = 0;
 
-	q->hint = MAX(hint, align_up(q->file_size, q->cluster) >> q->cluster_bits);
+	if (!q->file_max)
+		q->hint = MAX(hint, align_up(q->file_size, q->cluster) >> q->cluster_bits);
 	while (!ret && runs.n[runs.last] < n)
 		ret = qcow2_extend_runs(q, &runs);
 	q->hint = MIN(hint, q->hint);

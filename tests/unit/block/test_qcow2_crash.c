@@ -541,6 +541,15 @@ static void test_images_over_a_backing_one(void **state)
 	}
 }
 
+/* The image as it is has no mistake. */
+static void check_settled(struct crash *t)
+{
+	struct judge j;
+
+	if (!judge_image(&j, t->file.disk, t->file.disk_size))
+		fail_msg("%s", j.wrong);
+}
+
 /* Whatever failed, the guest can read. */
 static void read_all(struct crash *t)
 {
@@ -692,6 +701,32 @@ static void test_disks_that_grow(void **state)
 	assert_true(t->cuts > 3000);
 }
 
+/* A block device is all there, and has nothing behind its end. */
+static void test_a_disk_on_a_device_grows(void **state)
+{
+	struct crash *t = *state;
+	uint64_t l1_at;
+
+	if (!have_qemu_img())
+		skip();
+	assert_int_equal(
+		sh("qemu-img create -q -f qcow2 -o cluster_size=512 %s %u", t->image, DISK), 0);
+	recorder_load(&t->file, t->image);
+	t->file.size = MIB(2);
+	recorder_settle(&t->file);
+	l1_at = load_be64(t->file.file + 40);
+	t->file.raw.is_device = true;
+	open_image(t);
+	begin_record(t);
+	record(t, 20);
+	assert_int_equal(grow_image(t, 8 * DISK), 0);
+	assert_int_not_equal(load_be64(t->file.file + 40), l1_at);
+	assert_int_equal(t->file.size, MIB(2));
+	record(t, 40);
+	recorder_settle(&t->file);
+	check_settled(t);
+}
+
 /* Programs that keep something in step with the content (bitmaps) must see that it changed. */
 static void test_autoclear_bits_go_before_anything_is_written(void **state)
 {
@@ -726,6 +761,7 @@ int main(void)
 		CRASH_TEST(test_storage_that_loses_what_it_could_not_flush),
 		CRASH_TEST(test_a_table_of_counts_that_grows),
 		CRASH_TEST(test_disks_that_grow),
+		CRASH_TEST(test_a_disk_on_a_device_grows),
 		CRASH_TEST(test_autoclear_bits_go_before_anything_is_written),
 	};
 
