@@ -70,7 +70,7 @@ static struct err *qcow2_check_tables(struct qcow2 *q, const uint8_t *h, const c
 	uint64_t size = load_be64(h + HEADER_SIZE);
 	uint64_t l1_needed;
 
-	if (!size || size % 512 || size > 1ull << 56)
+	if (!size || size % 512 || size > QCOW2_SIZE_MAX)
 		return qcow2_bad(path, "has a size that is not one or more sectors of 512");
 	q->l1_at = load_be64(h + HEADER_L1);
 	q->l1_size = load_be32(h + HEADER_L1_SIZE);

@@ -35,6 +35,7 @@
 #define QCOW2_IOV                  64
 #define QCOW2_REFTABLE_MAX         MIB(8)        /* as QEMU */
 #define QCOW2_L1_MAX               (MIB(32) / 8) /* entries; as QEMU */
+#define QCOW2_SIZE_MAX             (1ull << 56)  /* of the disk; offsets have no more bits */
 
 #define QCOW2_COPIED               (1ull << 63) /* of an entry: its cluster's count is exactly one */
 #define QCOW2_COMPRESSED           (1ull << 62)

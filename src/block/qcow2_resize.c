@@ -150,7 +150,7 @@ static struct err *qcow2_check_resize(struct qcow2 *q, uint64_t size, uint64_t e
 		return err_new(EOPNOTSUPP,
 			"A qcow2 image cannot be made smaller than it is, %llu bytes",
 			(unsigned long long)q->image.facts.size);
-	if (entries > QCOW2_L1_MAX)
+	if (entries > QCOW2_L1_MAX || size > QCOW2_SIZE_MAX)
 		return err_new(EFBIG,
 			"%llu bytes are too many for a qcow2 image with clusters of %llu",
 			(unsigned long long)size, (unsigned long long)q->cluster);

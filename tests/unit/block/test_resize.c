@@ -214,6 +214,15 @@ static void test_qcow2_refuses_what_it_cannot(void **state)
 	assert_ok(image->ops->resize(image, MIB(1)));
 	assert_int_equal(image->facts.size, MIB(1));
 	block_image_free(image);
+	/* What could not be opened again. */
+	assert_int_equal(sh("qemu-img create -q -f qcow2 -o cluster_size=2M %s 1M", u->path), 0);
+	image = open_qcow2(u, NULL);
+	assert_err(image->ops->resize(image, (1ull << 56) + 512), "are too many");
+	assert_ok(image->ops->resize(image, 1ull << 56));
+	block_image_free(image);
+	image = open_qcow2(u, NULL);
+	assert_int_equal(image->facts.size, 1ull << 56);
+	block_image_free(image);
 	assert_int_equal(sh("qemu-img create -q -f qcow2 -o compat=0.10 %s 1M && "
 			    "qemu-img snapshot -c one %s",
 				 u->path, u->path),
