@@ -8,9 +8,11 @@
 #include <limits.h>
 #include <sys/uio.h>
 
-#define URING_LEN_MAX  (1u << 30) /* of one entry; the rest follows as after a short transfer */
-#define URING_RETRY_NS 1000000u   /* when the kernel has no memory for a submission */
-#define URING_SKIP_MAX 63u        /* writes that are not tried after one that was refused */
+/* Bytes of one entry (the rest follows as after a short transfer), and of all that are made before
+ * the user is asked again whether it wants that. */
+#define URING_LEN_MAX  (64u << 20)
+#define URING_RETRY_NS 1000000u /* when the kernel has no memory for a submission */
+#define URING_SKIP_MAX 63u      /* writes that are not tried after one that was refused */
 
 /* ---- Which way a request goes ---- */
 
@@ -49,55 +51,73 @@ void uring_refused(struct block_uring *u, struct block_request *r)
 
 /* ---- Submission ---- */
 
-/* The same by way of registered memory, if all of the request is in one piece of that. */
+/* The pieces of the next entry: as many as it may have, or a part of one; their bytes. */
+static int uring_part(struct block_request *r, uint64_t *ret_len)
+{
+	uint64_t len;
+	int n = 1;
+
+	/* A transfer of nothing would look like the end of the file. */
+	for (; r->n > 1 && !r->iov->iov_len; r->n--)
+		r->iov++;
+	len = r->iov->iov_len;
+	while (n < MIN(r->n, IOV_MAX) && len + r->iov[n].iov_len <= URING_LEN_MAX)
+		len += r->iov[n++].iov_len;
+	*ret_len = MIN(len, (uint64_t)URING_LEN_MAX);
+	return n;
+}
+
+/* The same by way of registered memory, if all of its n pieces are in one piece of that. */
 static void uring_prepare_fixed(
-	const struct block_uring *u, struct io_uring_sqe *sqe, const struct block_request *r)
+	const struct block_uring *u, struct io_uring_sqe *sqe, const struct block_request *r, int n)
 {
 	bool write = r->op == BLOCK_WRITE;
 	int piece = -1;
 
-	if (r->n == 1 || u->fixed_vectors)
-		piece = block_memory_find(&u->raw->memory, r->iov, r->n);
+	if (n == 1 || u->fixed_vectors)
+		piece = block_memory_find(&u->raw->memory, r->iov, n);
 	if (piece < 0)
 		return;
-	if (r->n == 1)
+	if (n == 1)
 		sqe->opcode = write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
 	else
 		sqe->opcode = write ? BLOCK_MEMORY_OP_WRITEV : BLOCK_MEMORY_OP_READV;
 	sqe->buf_index = (uint16_t)piece;
 }
 
-static void uring_prepare(
+/* The bytes of the entry. */
+static uint64_t uring_prepare(
 	const struct block_uring *u, struct io_uring_sqe *sqe, struct block_request *r)
 {
 	int file = r->buffered ? URING_FILE_BUFFERED : URING_FILE_MAIN;
 	bool write = r->op == BLOCK_WRITE;
+	uint64_t bytes;
+	int n = uring_part(r, &bytes);
+	unsigned int len = (unsigned int)bytes;
 
-	if (r->n == 1) {
-		unsigned int len = (unsigned int)MIN(r->iov->iov_len, (size_t)URING_LEN_MAX);
-
-		if (write)
-			io_uring_prep_write(sqe, file, r->iov->iov_base, len, r->off);
-		else
-			io_uring_prep_read(sqe, file, r->iov->iov_base, len, r->off);
-	} else {
-		unsigned int n = (unsigned int)MIN(r->n, IOV_MAX);
-
-		if (write)
-			io_uring_prep_writev(sqe, file, r->iov, n, r->off);
-		else
-			io_uring_prep_readv(sqe, file, r->iov, n, r->off);
-	}
+	if (n == 1 && write)
+		io_uring_prep_write(sqe, file, r->iov->iov_base, len, r->off);
+	else if (n == 1)
+		io_uring_prep_read(sqe, file, r->iov->iov_base, len, r->off);
+	else if (write)
+		io_uring_prep_writev(sqe, file, r->iov, (unsigned int)n, r->off);
+	else
+		io_uring_prep_readv(sqe, file, r->iov, (unsigned int)n, r->off);
 	if (u->fixed)
-		uring_prepare_fixed(u, sqe, r);
+		uring_prepare_fixed(u, sqe, r, n);
 	sqe->rw_flags = uring_flags(u, r);
 	io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, r);
+	return bytes;
 }
 
+/* What is left comes with the next kick: that of what was begun, if there is none before. */
 static void uring_fill(struct block_uring *u)
 {
-	while (u->in_flight < URING_ENTRIES && u->todo.first && block_may_begin(&u->base)) {
+	uint64_t bytes = 0;
+
+	while (u->in_flight < URING_ENTRIES && u->todo.first && bytes < URING_LEN_MAX &&
+		block_may_begin(&u->base)) {
 		struct io_uring_sqe *sqe;
 
 		if (!block_fits(&u->base, u->todo.first)) {
@@ -111,7 +131,7 @@ static void uring_fill(struct block_uring *u)
 		sqe = io_uring_get_sqe(&u->ring);
 		if (!sqe)
 			return;
-		uring_prepare(u, sqe, block_fifo_take(&u->todo));
+		bytes += uring_prepare(u, sqe, block_fifo_take(&u->todo));
 		u->in_flight++;
 	}
 }

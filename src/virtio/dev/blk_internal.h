@@ -20,6 +20,7 @@
 
 #define BLK_SEG_OTHER        2u /* header and status */
 #define BLK_SIZE_MAX         MIB(4)
+#define BLK_DATA_MAX         GIB(1)                 /* more than that times the largest SEG_MAX */
 #define BLK_DISCARD_MAX      (GIB(1) / BLK_SECTOR)  /* sectors of a request */
 #define BLK_WRITE_ZEROES_MAX (MIB(32) / BLK_SECTOR) /* less: they may have to be written */
 

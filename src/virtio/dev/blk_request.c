@@ -167,7 +167,9 @@ static int blk_transfer(struct blk_thread *t, struct blk_slot *slot, uint64_t se
 	r->op = write ? BLOCK_WRITE : BLOCK_READ;
 	r->fua = write && blk_is_writethrough(t);
 	r->len = write ? virtio_iov_size(iov, n) - BLK_HEADER : slot->status_at;
-	if ((write && t->block->facts.readonly) || !blk_range(t, sector, r->len, &r->off))
+	/* A pause, a reset and the end wait for what has begun, so it has an end. */
+	if ((write && t->block->facts.readonly) || r->len > BLK_DATA_MAX ||
+		!blk_range(t, sector, r->len, &r->off))
 		return BLK_S_IOERR;
 	if (!r->len)
 		return BLK_S_OK;

@@ -468,6 +468,86 @@ static void test_block_devices(void **state)
 	assert_true(user_blocks(&t->u) <= SIZE - 524288);
 }
 
+/* ---- Large requests ---- */
+
+#define LARGE MIB(130)
+
+/* The image becomes a file of holes, with its offset at every MiB, in the host's page cache. */
+static uint8_t *make_large(struct engine_test *t)
+{
+	int fd = open(t->u.path, O_RDWR);
+	uint8_t *data = malloc(LARGE);
+
+	assert_non_null(data);
+	user_end(&t->u);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(ftruncate(fd, (off_t)LARGE), 0);
+	for (uint64_t at = 0; at < LARGE; at += MIB(1))
+		assert_int_equal(pwrite(fd, &at, sizeof(at), (off_t)at), sizeof(at));
+	for (uint64_t at = 0; at < LARGE; at += MIB(1))
+		assert_int_equal(pread(fd, data, MIB(1), (off_t)at), MIB(1));
+	close(fd);
+	open_engine(t, false, false);
+	return data;
+}
+
+static void test_large_requests_are_whole(void **state)
+{
+	struct engine_test *t = *state;
+	uint8_t *data = make_large(t);
+	struct iovec iov[] = {{data, 0}, {data, MIB(70)}, {data + MIB(70), 0},
+		{data + MIB(70), MIB(1)}, {data + MIB(71), LARGE - MIB(71)}};
+	struct iovec one = {data, LARGE};
+	struct block_request r = {.op = BLOCK_READ, .len = LARGE, .iov = iov, .n = ARRAY_SIZE(iov)};
+
+	memset(data, 0xff, LARGE);
+	assert_int_equal(user_do(&t->u, r), 0);
+	for (uint64_t at = 0; at < LARGE; at += MIB(1)) {
+		assert_memory_equal(data + at, &at, sizeof(at));
+		assert_int_equal(data[at + 4096], 0);
+		data[at] ^= 0x55;
+	}
+	r = (struct block_request){.op = BLOCK_WRITE, .len = LARGE, .iov = &one, .n = 1};
+	assert_int_equal(user_do(&t->u, r), 0);
+	assert_int_equal(user_rw(&t->u, BLOCK_READ, data, 512, MIB(129)), 0);
+	assert_int_equal(data[0], 0x55);
+	free(data);
+}
+
+static void pause_when_done(struct block_user *user, struct block_request *r)
+{
+	struct user *u = container_of(user, struct user, user);
+
+	u->done++;
+	atomic_store(&u->yield, true);
+}
+
+/* A pause that comes meanwhile waits for one of them, not for all. */
+static void test_large_requests_give_way_to_a_pause(void **state)
+{
+	struct engine_test *t = *state;
+	uint8_t *data = make_large(t);
+	struct block_request r[4];
+	struct iovec iov[4];
+
+	t->u.user.done = pause_when_done;
+	for (unsigned int i = 0; i < 4; i++) {
+		iov[i] = (struct iovec){data, MIB(64)};
+		r[i] = (struct block_request){
+			.op = BLOCK_READ, .len = MIB(64), .iov = &iov[i], .n = 1};
+		user_submit(&t->u, &r[i]);
+	}
+	block_kick(t->u.dev);
+	block_quiesce(t->u.dev);
+	assert_true(t->u.done <= 1);
+	t->u.user.done = user_done;
+	atomic_store(&t->u.yield, false);
+	user_run(&t->u);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(r[i].result, 0);
+	free(data);
+}
+
 /* ---- io_uring only ---- */
 
 static unsigned int log_lines;
@@ -526,6 +606,8 @@ int main(void)
 		BOTH(test_sparse_files_through_direct_io),
 		URING_TEST(test_the_kernel_needs_no_thread_of_its_own),
 		BOTH(test_block_devices),
+		BOTH(test_large_requests_are_whole),
+		BOTH(test_large_requests_give_way_to_a_pause),
 		URING_TEST(test_where_io_uring_is_refused_requests_are_served_all_the_same),
 	};
 

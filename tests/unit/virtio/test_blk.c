@@ -730,6 +730,30 @@ static void test_lengths_that_add_up_beyond_32_bits_are_refused(void **state)
 	assert_int_equal(bench.resets, 0);
 }
 
+/* More than a driver that keeps to the limits can ask for: it would take minutes, and whoever
+ * pauses the machine would wait for it. */
+static void test_requests_of_more_than_a_gigabyte_are_refused(void **state)
+{
+	struct piece pieces[35] = {{HEADER, 16, 0}};
+
+	for (unsigned int i = 1; i <= 32; i++)
+		pieces[i] = (struct piece){0, BENCH_RAM, 0};
+	pieces[33] = (struct piece){0, 512, 0};
+	pieces[34] = (struct piece){STATUS, 1, RING_WRITE};
+	faulty->facts.size = GIB(2);
+	hang(1u << BLOCK_WRITE, 0, GIB(2));
+	prepare(T_OUT, 0);
+	assert_int_equal(bench_run(&bench, pieces, 35), 1);
+	assert_int_equal(status(), S_IOERR);
+	/* The largest is begun. */
+	pieces[33] = pieces[34];
+	prepare(T_OUT, 0);
+	(void)ring_add(&bench.ring, pieces, 34);
+	bench.dev->ops->notify(bench.dev, 0);
+	assert_int_equal(ring_completed(&bench.ring), 0);
+	assert_int_equal(status(), UNSET);
+}
+
 static void test_a_broken_ring_is_told_once_and_nothing_is_served(void **state)
 {
 	const struct piece outside = {BENCH_RAM, 16, 0};
@@ -771,6 +795,7 @@ int main(void)
 		BLK_TEST(test_as_many_segments_as_a_ring_has),
 		BLK_TEST(test_requests_without_header_or_status_complete_with_nothing),
 		BLK_TEST(test_lengths_that_add_up_beyond_32_bits_are_refused),
+		BLK_TEST(test_requests_of_more_than_a_gigabyte_are_refused),
 		BLK_TEST(test_a_broken_ring_is_told_once_and_nothing_is_served),
 	};
 
