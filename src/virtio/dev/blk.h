@@ -33,5 +33,6 @@ struct err *must_check virtio_blk_create(
  * for the device's threads. [any] but those
  */
 struct err *must_check virtio_blk_resize(struct virtio_dev *dev, uint64_t bytes);
-/* The same with 0, later; what goes wrong is logged. [any] */
+/* The same with 0, later, by the device's threads if it has a driver; what goes wrong is logged.
+ * [any] */
 void virtio_blk_refresh(struct virtio_dev *dev);

@@ -69,6 +69,7 @@ struct blk_resize {
 	unsigned int n_running; /* threads that have the disk */
 	unsigned int n_met;     /* of those: wait for the others */
 	unsigned int round;     /* they have met so often */
+	bool changing;          /* somebody does it, without the lock */
 	bool wanted;            /* by the caller, and not done */
 	bool refresh;           /* wanted, and nobody waits */
 	bool paused, announce;  /* until the machine goes on the driver is not told */

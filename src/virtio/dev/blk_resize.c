@@ -5,8 +5,9 @@
  * Theory of operation. Nobody may work with the disk while its size changes. So whoever wants that
  * calls all of the device's threads to a place where they wait for each other, with nothing in
  * flight; the last one to come does it. One that has ended, because the driver resets the device,
- * is not waited for; when none runs, whoever wants the change makes it. What is wanted while others
- * wait is done with the rest.
+ * is not waited for; when none runs, whoever wants the change makes it, and a driver that comes
+ * meanwhile waits. What is wanted while others wait is done with the rest. The change itself, which
+ * may take as long as the storage likes, is made without the lock: who only asks does not wait.
  */
 #define LOG_MODULE "virtio_blk"
 #include "virtio/dev/blk_internal.h"
@@ -15,7 +16,7 @@
 #include "base/log.h"
 #include "base/thread.h"
 
-/* ---- With the lock held ---- */
+/* ---- Without the lock ---- */
 
 /* Each thread's view of the disk follows the first one's. */
 static struct err *resize_all(struct virtio_blk *blk, uint64_t bytes)
@@ -32,6 +33,8 @@ static struct err *resize_all(struct virtio_blk *blk, uint64_t bytes)
 	}
 	return err_wrap(err, "Failed to resize the disk %s", blk->name);
 }
+
+/* ---- With the lock held ---- */
 
 static void resize_set_in_turn(struct virtio_blk *blk, bool in_turn)
 {
@@ -64,27 +67,59 @@ static void resize_compare(struct virtio_blk *blk)
 		atomic_store(&r->unseen, true);
 }
 
+/* What is wanted at first; more may be in the end. */
+static void resize_change_locked(struct virtio_blk *blk)
+{
+	struct blk_resize *r = &blk->resize;
+	bool refresh = r->refresh;
+	bool wanted = r->wanted;
+	uint64_t bytes = r->bytes;
+	struct err *err = NULL;
+
+	r->refresh = false;
+	pthread_mutex_unlock(&r->lock);
+	if (refresh)
+		log_err_free(LOG_WARN, LOG_MODULE, resize_all(blk, 0));
+	if (wanted)
+		err = resize_all(blk, bytes);
+	pthread_mutex_lock(&r->lock);
+	resize_compare(blk);
+	if (wanted) {
+		r->err = err;
+		r->wanted = false;
+		pthread_cond_broadcast(&r->told);
+	}
+}
+
 /* Does what is wanted, if no thread works with the disk: each waits here, or has ended. */
 static void resize_try_locked(struct virtio_blk *blk)
 {
 	struct blk_resize *r = &blk->resize;
 
-	if (r->n_met < r->n_running)
+	if (r->changing || r->n_met < r->n_running)
 		return;
+	r->changing = true;
 	/* Should anything be done meanwhile, it begins no turn: requests would be on their way to
 	 * the old size. */
 	resize_set_in_turn(blk, true);
-	if (r->refresh)
-		log_err_free(LOG_WARN, LOG_MODULE, resize_all(blk, 0));
-	if (r->wanted)
-		r->err = resize_all(blk, r->bytes);
-	if (r->refresh || r->wanted)
-		resize_compare(blk);
+	while (r->refresh || r->wanted) {
+		resize_change_locked(blk);
+		/* What is wanted since then they were called for again. */
+		if (r->n_running)
+			break;
+	}
 	resize_set_in_turn(blk, false);
-	r->refresh = r->wanted = false;
+	r->changing = false;
 	r->n_met = 0;
 	r->round++;
 	pthread_cond_broadcast(&r->told);
+}
+
+/* Nobody changes the disk that is nobody's. */
+static void resize_settle_locked(struct blk_resize *r)
+{
+	while (r->changing)
+		pthread_cond_wait(&r->told, &r->lock);
 }
 
 /* Something is wanted: all threads are to come, those that have not ended. */
@@ -197,6 +232,7 @@ void blk_resize_activate(struct virtio_blk *blk)
 	struct blk_resize *r = &blk->resize;
 
 	auto_lock(&r->lock);
+	resize_settle_locked(r);
 	r->n_running = blk->n_threads;
 	for (unsigned int i = 0; i < blk->n_threads; i++)
 		blk->threads[i].resize_msg = (struct loop_msg){.run = resize_on_msg};
@@ -217,6 +253,7 @@ void blk_resize_drained(struct virtio_blk *blk)
 void blk_resize_deactivate(struct virtio_blk *blk)
 {
 	auto_lock(&blk->resize.lock);
+	resize_settle_locked(&blk->resize);
 	for (unsigned int i = 0; i < blk->n_threads; i++)
 		block_stop(blk->threads[i].block);
 	blk->resize.n_running = 0;

@@ -318,7 +318,9 @@ struct slow {
 	struct block_dev base;
 	struct block_fifo todo, begun;
 	unsigned int n_begun, n_done;
-	bool resized;
+	_Atomic unsigned int resized;
+	bool hangs; /* a resize, until it is let go */
+	sem_t entered, gate;
 };
 
 static struct slow *slow_of(struct block_dev *dev)
@@ -363,8 +365,13 @@ static struct err *slow_resize(struct block_dev *dev, uint64_t size)
 	struct slow *slow = slow_of(dev);
 
 	assert_null(slow->begun.first);
-	dev->facts.size = size;
-	slow->resized = true;
+	if (slow->hangs) {
+		sem_post(&slow->entered);
+		sem_wait(&slow->gate);
+	}
+	if (size)
+		dev->facts.size = size;
+	atomic_fetch_add(&slow->resized, 1);
 	return NULL;
 }
 
@@ -374,6 +381,8 @@ static void slow_stop(struct block_dev *dev)
 
 static void slow_free(struct block_dev *dev)
 {
+	sem_destroy(&slow_of(dev)->entered);
+	sem_destroy(&slow_of(dev)->gate);
 	free(slow_of(dev));
 }
 
@@ -385,17 +394,88 @@ static const struct block_ops slow_ops = {.start = slow_start,
 	.stop = slow_stop,
 	.free = slow_free};
 
-/* Requests that come while those before them are waited for are begun with the new size. */
-static void test_nothing_begins_while_the_size_changes(void **state)
+/* The device is one with such storage. */
+static struct slow *make_slow(void)
 {
 	struct slow *slow = calloc(1, sizeof(*slow));
 	const struct virtio_blk_options options = {.name = "disk", .blocks = {&slow->base}};
-	const struct piece pieces[] = {{HEADER, 16, 0}, {DATA, 512, 0}, {STATUS, 1, RING_WRITE}};
 
 	slow->base.ops = &slow_ops;
 	slow->base.facts = (struct block_facts){.size = SIZE, .block_size = 512};
+	sem_init(&slow->entered, 0, 0);
+	sem_init(&slow->gate, 0, 0);
 	t->dev->ops->free(t->dev);
 	assert_ok(virtio_blk_create(&options, &t->dev));
+	return slow;
+}
+
+static void start_caller(uint64_t bytes)
+{
+	t->bytes = bytes;
+	t->caller.name = "caller";
+	t->caller.run = caller_thread;
+	assert_ok(thread_start(&t->caller));
+}
+
+/* Storage that does not answer keeps whoever wants to know the new size waiting, and nobody else.
+ */
+static void test_who_only_asks_does_not_wait_for_the_storage(void **state)
+{
+	struct slow *slow = make_slow();
+
+	slow->hangs = true;
+	activate();
+	run();
+	start_caller(SIZE / 2);
+	sem_wait(&slow->entered);
+	for (unsigned int i = 0; i < 10; i++)
+		virtio_blk_refresh(t->dev);
+	assert_int_equal(capacity(), SIZE);
+	sem_post(&slow->gate);
+	sem_wait(&slow->entered); /* once for all of them */
+	sem_post(&slow->gate);
+	thread_join(&t->caller);
+	assert_ok(t->err);
+	halt();
+	assert_int_equal(capacity(), SIZE / 2);
+	assert_int_equal(slow->resized, 2);
+	assert_int_equal(t->changes, 1);
+}
+
+static void activator_thread(struct thread *thread)
+{
+	t->dev->ops->activate(t->dev);
+}
+
+/* A driver that comes while the size of a disk without one changes finds the new one. */
+static void test_a_driver_that_comes_while_the_size_changes(void **state)
+{
+	struct thread activator = {.name = "vcpu", .run = activator_thread};
+	struct slow *slow = make_slow();
+
+	activate();
+	t->dev->ops->deactivate(t->dev);
+	slow->hangs = true;
+	start_caller(SIZE / 2);
+	sem_wait(&slow->entered);
+	assert_ok(thread_start(&activator));
+	for (int i = 0; i < 100; i++)
+		sched_yield();
+	assert_null(slow->base.user);
+	sem_post(&slow->gate);
+	thread_join(&t->caller);
+	thread_join(&activator);
+	assert_ok(t->err);
+	assert_non_null(slow->base.user);
+	assert_int_equal(capacity(), SIZE / 2);
+}
+
+/* Requests that come while those before them are waited for are begun with the new size. */
+static void test_nothing_begins_while_the_size_changes(void **state)
+{
+	struct slow *slow = make_slow();
+	const struct piece pieces[] = {{HEADER, 16, 0}, {DATA, 512, 0}, {STATUS, 1, RING_WRITE}};
+
 	activate();
 	ram_put(t->bench.ram, HEADER, 1, 8);
 	ram_put(t->bench.ram, HEADER + 8, SIZE / 512 - 1, 8);
@@ -406,7 +486,7 @@ static void test_nothing_begins_while_the_size_changes(void **state)
 	run();
 	assert_ok(virtio_blk_resize(t->dev, SIZE / 2));
 	halt();
-	assert_true(slow->resized);
+	assert_int_equal(slow->resized, 1);
 	assert_int_equal(slow->n_begun, 1);
 	t->dev->ops->notify(t->dev, 0);
 	assert_int_equal(ring_completed(&t->bench.ring), 2);
@@ -448,6 +528,8 @@ int main(void)
 		RESIZE_TEST(test_a_reset_while_somebody_waits),
 		RESIZE_TEST(test_a_reset_that_the_driver_does_not_wait_for),
 		RESIZE_TEST(test_a_reset_that_is_faster_than_who_waits),
+		RESIZE_TEST(test_who_only_asks_does_not_wait_for_the_storage),
+		RESIZE_TEST(test_a_driver_that_comes_while_the_size_changes),
 		RESIZE_TEST(test_nothing_begins_while_the_size_changes),
 		RESIZE_TEST(test_all_at_once),
 	};
