@@ -11,7 +11,7 @@ struct err *must_check block_readonly_create(struct block_dev *below, struct blo
 
 struct block_throttle_options {
 	uint64_t iops; /* requests a second; 0: any number */
-	uint64_t bw;   /* bytes a second, read and written; 0: any number */
+	uint64_t bw;   /* bytes a second, read, written and zeroed; 0: any number */
 };
 
 /*

@@ -44,7 +44,8 @@ static uint64_t throttle_take(struct throttle_limits *limits, const struct block
 	if (wait)
 		return wait;
 	rate_limit_charge(&limits->requests, now, 1);
-	if (r->op == BLOCK_READ || r->op == BLOCK_WRITE)
+	/* Zeros may have to be written. */
+	if (r->op != BLOCK_DISCARD)
 		rate_limit_charge(&limits->bytes, now, r->len);
 	return 0;
 }

@@ -123,6 +123,28 @@ static void test_rates_are_kept_but_for_a_burst(void **state)
 	(void)time_reads(u, 200, 512);
 }
 
+/* Zeros may have to be written; what is given up never is. */
+static void test_zeros_are_bytes_and_discards_are_none(void **state)
+{
+	static const enum block_op ops[] = {BLOCK_WRITE_ZEROES, BLOCK_DISCARD};
+	struct user *u = *state;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct block_request r = {.op = ops[i], .len = 65536};
+		uint64_t start;
+
+		user_start(u, open_disk(u, (struct block_options){.limits = {.bw = 1 << 18}}));
+		start = loop_now_ns();
+		for (unsigned int k = 0; k < 2; k++)
+			assert_int_equal(user_do(u, r), 0);
+		if (i == 0)
+			assert_true(loop_now_ns() - start >= 148000000);
+		else
+			assert_true(loop_now_ns() - start < 148000000);
+		user_end(u);
+	}
+}
+
 static void test_what_is_throttled_waits_for_the_end_of_a_pause_and_goes_with_a_stop(void **state)
 {
 	struct user *u = *state;
@@ -196,6 +218,7 @@ int main(void)
 		LAYER_TEST(test_options_that_cannot_be_are_errors),
 		LAYER_TEST(test_shares_of_a_disk_are_one_disk_with_one_limit),
 		LAYER_TEST(test_rates_are_kept_but_for_a_burst),
+		LAYER_TEST(test_zeros_are_bytes_and_discards_are_none),
 		LAYER_TEST(
 			test_what_is_throttled_waits_for_the_end_of_a_pause_and_goes_with_a_stop),
 		LAYER_TEST(test_faults_hit_what_they_say),
