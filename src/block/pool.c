@@ -62,10 +62,13 @@ static void pool_take_locked(struct block_pool_lane *lane, struct block_fifo *ba
 static struct block_pool_lane *pool_pick_locked(struct block_pool *pool)
 {
 	for (unsigned int i = 0; i < BLOCK_LANES; i++) {
-		struct block_pool_lane *lane = &pool->lanes[i];
+		unsigned int index = (pool->turn + i) % BLOCK_LANES;
+		struct block_pool_lane *lane = &pool->lanes[index];
 
-		if (lane->n && lane->running < lane->max)
+		if (lane->n && lane->running < lane->max) {
+			pool->turn = (index + 1) % BLOCK_LANES;
 			return lane;
+		}
 	}
 	return NULL;
 }

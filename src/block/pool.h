@@ -6,7 +6,8 @@
  * long as the thread that submits lives; ours sleep until there is work. They start at first need
  * and end with block_pool_stop(). A pool has three lanes, each with a limit of what is done at a
  * time: flushes (one, for all that wait: it covers what each of them has to), changes and reads.
- * What is done is kept for the loop's thread, which is woken by an eventfd.
+ * Threads take from each in turn, however few there are. What is done is kept for the loop's
+ * thread, which is woken by an eventfd.
  *
  * All functions [loop], but where said otherwise.
  */
@@ -51,6 +52,7 @@ struct block_pool {
 	pthread_cond_t wanted;  /* there is work, or the end */
 	pthread_cond_t settled; /* a thread has no work */
 	struct block_pool_lane lanes[BLOCK_LANES];
+	unsigned int turn; /* the lane that is looked at first */
 	struct block_fifo done;
 	bool quit;
 };

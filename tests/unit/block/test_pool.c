@@ -304,6 +304,32 @@ static void test_threads_are_as_many_as_are_needed(void **state)
 	assert_in_range(t->pool.n_workers, 1, 2);
 }
 
+/* Where there is but one thread, a guest that flushes all the time keeps nothing else waiting. */
+static void test_one_thread_serves_all_in_turn(void **state)
+{
+	struct pool_test *t = *state;
+	struct block_request flushes[4], discards[2], reads[2];
+
+	t->is_closed = true;
+	t->pool.max_workers = 1;
+	add(t, &flushes[0], 1, BLOCK_FLUSH);
+	wait_begun(t, 1);
+	add(t, discards, 2, BLOCK_DISCARD);
+	add(t, reads, 2, BLOCK_READ);
+	for (unsigned int i = 1; i < 4; i++) {
+		add(t, &flushes[i], 1, BLOCK_FLUSH);
+		open_gate(t, 1);
+		wait_begun(t, 1);
+		assert_int_equal(t->changing, i == 1);
+		assert_int_equal(t->reading, i == 2);
+		assert_int_equal(t->flushes, i == 3 ? 2 : 1);
+	}
+	open_gate(t, 3);
+	run(t, 8);
+	assert_int_equal(t->flushes, 2);
+	assert_int_equal(t->pool.n_workers, 1);
+}
+
 /* When somebody has taken what has not begun. */
 static void *open_later(void *arg)
 {
@@ -412,6 +438,7 @@ int main(void)
 		POOL_TEST(test_writes_are_told_together),
 		POOL_TEST(test_writes_are_made_stable_together),
 		POOL_TEST(test_threads_are_as_many_as_are_needed),
+		POOL_TEST(test_one_thread_serves_all_in_turn),
 		POOL_TEST(test_quiesce_waits_for_what_has_begun_and_gives_the_rest_back),
 		POOL_TEST(test_a_stop_forgets_and_ends_the_threads),
 		POOL_TEST(test_where_there_can_be_no_thread_requests_stay),
