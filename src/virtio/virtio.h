@@ -72,6 +72,9 @@ struct virtio_dev_ops {
 	/* The driver writes it; optional. [vcpu] */
 	void (*config_write)(
 		struct virtio_dev *dev, unsigned int off, const void *data, unsigned int size);
+	/* The driver or the machine has reset the device, which is not active (any more): its
+	 * configuration is as before the first driver; optional. [vcpu] or [main] */
+	void (*reset)(struct virtio_dev *dev);
 	/* The device goes; its thread has ended. [main] */
 	void (*free)(struct virtio_dev *dev);
 };
@@ -125,7 +128,7 @@ struct virtio_dev {
 	_Atomic bool yield;     /* the transport waits for threads: begin no further request */
 	bool stalled; /* the model begins none, and looks again by itself; of the only thread */
 	const struct ram *ram;
-	uint64_t negotiated;
+	uint64_t negotiated; /* from FEATURES_OK on; 0 before */
 	struct virtq queues[VIRTIO_QUEUES_MAX];
 };
 

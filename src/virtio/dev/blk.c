@@ -69,6 +69,12 @@ static void blk_deactivate(struct virtio_dev *dev)
 	blk_resize_deactivate(blk);
 	for (unsigned int i = 0; i < blk->n_threads; i++)
 		blk_forget(&blk->threads[i]);
+}
+
+static void blk_reset(struct virtio_dev *dev)
+{
+	struct virtio_blk *blk = blk_of(dev);
+
 	atomic_store(&blk->writeback, !blk->writethrough);
 }
 
@@ -119,6 +125,14 @@ static void blk_store_clearing(const struct block_facts *facts, bool unmap, uint
 	config[BLK_CONFIG_ZEROES_UNMAP] = unmap;
 }
 
+/* 5.2.5.2: who may choose and knows no flushes has no cache, whatever it writes. */
+static bool blk_shows_writeback(const struct virtio_blk *blk)
+{
+	uint64_t both = blk->dev.negotiated & (BLK_F_FLUSH | BLK_F_CONFIG_WCE);
+
+	return both != BLK_F_CONFIG_WCE && atomic_load(&blk->writeback);
+}
+
 static void blk_config_read(struct virtio_dev *dev, unsigned int off, void *data, unsigned int size)
 {
 	struct virtio_blk *blk = blk_of(dev);
@@ -130,7 +144,7 @@ static void blk_config_read(struct virtio_dev *dev, unsigned int off, void *data
 	store_le32(config + BLK_CONFIG_SEG_MAX, dev->queue_size - BLK_SEG_OTHER);
 	store_le32(config + BLK_CONFIG_BLK_SIZE, facts->block_size);
 	blk_store_topology(facts, config);
-	config[BLK_CONFIG_WRITEBACK] = atomic_load(&blk->writeback);
+	config[BLK_CONFIG_WRITEBACK] = blk_shows_writeback(blk);
 	store_le16(config + BLK_CONFIG_NUM_QUEUES, (uint16_t)dev->n_queues);
 	if (dev->features & BLK_F_WRITE_ZEROES)
 		blk_store_clearing(facts, blk->discard, config);
@@ -155,6 +169,7 @@ static const struct virtio_dev_ops blk_ops = {.thread = blk_queue_thread,
 	.pause = blk_pause,
 	.config_read = blk_config_read,
 	.config_write = blk_config_write,
+	.reset = blk_reset,
 	.free = blk_free};
 
 static uint64_t blk_features(const struct virtio_blk_options *options)

@@ -131,12 +131,14 @@ static bool blk_range(const struct blk_thread *t, uint64_t sector, uint64_t len,
 	return true;
 }
 
-/* Must writes be stable when they are done? (5.2.6.2) */
+/* Must writes be stable when they are done? (5.2.5.2, 5.2.6.2) */
 static bool blk_is_writethrough(const struct blk_thread *t)
 {
+	if (!(t->blk->dev.negotiated & BLK_F_FLUSH))
+		return true;
 	if (t->blk->dev.negotiated & BLK_F_CONFIG_WCE)
 		return !atomic_load(&t->blk->writeback);
-	return t->blk->writethrough || !(t->blk->dev.negotiated & BLK_F_FLUSH);
+	return t->blk->writethrough;
 }
 
 /* Data of the chain: its part [off, off + len) of n pieces at iov. */

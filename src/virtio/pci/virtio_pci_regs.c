@@ -50,6 +50,9 @@ void vp_regs_reset(struct virtio_pci *vp)
 	vp->driver_feature_select = 0;
 	vp->driver_features = 0;
 	vp->accepts_unoffered = false;
+	vp->dev->negotiated = 0;
+	if (vp->dev->ops->reset)
+		vp->dev->ops->reset(vp->dev);
 	for (unsigned int i = 0; i < vp->dev->n_queues; i++) {
 		vp->queues[i] = (struct vp_queue){.size = vp->dev->queue_size,
 			.vector = VP_NO_VECTOR,
@@ -181,6 +184,8 @@ static void vp_write_status(struct virtio_pci *vp, uint8_t value)
 	now |= old;
 	if (now & ~old & VP_S_FEATURES_OK && !vp_features_are_fine(vp))
 		now &= (uint8_t)~VP_S_FEATURES_OK;
+	if (now & ~old & VP_S_FEATURES_OK)
+		vp->dev->negotiated = vp->driver_features;
 	if (now & VP_S_DRIVER_OK && !(now & VP_S_FEATURES_OK))
 		now &= (uint8_t)~VP_S_DRIVER_OK;
 	/* Only adds, as NEEDS_RESET may come from the device's thread at any time. */

@@ -185,7 +185,6 @@ static struct err *vp_start(struct virtio_pci *vp)
 	vp->dev->transport = &vp->transport;
 	vp->dev->loop = vp->workers[0].loop;
 	vp->dev->ram = vp->ram;
-	vp->dev->negotiated = vp->driver_features;
 	atomic_store(&vp->dev->yield, false);
 	for (unsigned int i = 0; !ret && i < vp->dev->n_queues; i++)
 		ret = vp_start_queue(vp, i);

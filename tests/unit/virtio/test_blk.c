@@ -411,15 +411,18 @@ static void test_cache_modes(void **state)
 		uint64_t negotiated;
 		int wce; /* what the driver writes, -1: nothing */
 		bool stable;
+		bool shown; /* as writeback */
 	} modes[] = {
-		{false, F_FLUSH, -1, false},
-		{false, 0, -1, true},
-		{false, F_FLUSH | F_WCE, -1, false},
-		{false, F_FLUSH | F_WCE, 0, true},
-		{false, F_FLUSH | F_WCE, 1, false},
-		{true, F_FLUSH, -1, true},
-		{true, F_FLUSH | F_WCE, -1, true},
-		{true, F_FLUSH | F_WCE, 1, false},
+		{false, F_FLUSH, -1, false, true},
+		{false, 0, -1, true, true},
+		{false, F_FLUSH | F_WCE, -1, false, true},
+		{false, F_FLUSH | F_WCE, 0, true, false},
+		{false, F_FLUSH | F_WCE, 1, false, true},
+		{false, F_WCE, -1, true, false},
+		{false, F_WCE, 1, true, false},
+		{true, F_FLUSH, -1, true, false},
+		{true, F_FLUSH | F_WCE, -1, true, false},
+		{true, F_FLUSH | F_WCE, 1, false, true},
 	};
 
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
@@ -436,6 +439,8 @@ static void test_cache_modes(void **state)
 		assert_int_equal(disk.stable_writes, modes[i].stable);
 		assert_int_equal(clear(T_ZEROES, 0, 1, 0), S_OK);
 		assert_int_equal(disk.flushes, modes[i].stable);
+		bench.dev->ops->config_read(bench.dev, 32, &wce, 1);
+		assert_int_equal(wce, modes[i].shown);
 	}
 }
 

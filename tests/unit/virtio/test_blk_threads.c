@@ -24,6 +24,7 @@
 #define AT_DATA  0x1000u
 #define DATA     4096u
 #define F_FLUSH  (1ull << 9)
+#define F_WCE    (1ull << 11)
 #define S_ACTIVE (S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK)
 
 struct driver {
@@ -213,6 +214,28 @@ static void test_each_queue_has_its_data(void **state)
 		assert_false(drivers[q].gave_up);
 	}
 	assert_int_equal(get(STATUS), S_ACTIVE);
+}
+
+static uint64_t writeback(void)
+{
+	return bus_read(m.f.mmio, m.device + 32, 1);
+}
+
+/* The next driver finds the mode that its user chose, even if the last one never was ready. */
+static void test_a_reset_takes_the_cache_mode_back(void **state)
+{
+	assert_int_equal(writeback(), 1);
+	assert_int_equal(
+		negotiate(F_FLUSH | F_WCE | VIRTIO_F_VERSION_1), S_ACK | S_DRIVER | S_FEATURES_OK);
+	bus_write(m.f.mmio, m.device + 32, 1, 0);
+	assert_int_equal(writeback(), 0);
+	reset_disk();
+	assert_int_equal(writeback(), 1);
+	/* Without flushes there is no cache. */
+	assert_int_equal(negotiate(F_WCE | VIRTIO_F_VERSION_1), S_ACK | S_DRIVER | S_FEATURES_OK);
+	assert_int_equal(writeback(), 0);
+	reset_disk();
+	assert_int_equal(writeback(), 1);
 }
 
 /* After a reset no thread of the device touches memory. */
@@ -405,6 +428,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_each_queue_has_its_data, setup_sync, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_each_queue_has_its_data, setup_uneven, teardown),
+		DISK_TEST(test_a_reset_takes_the_cache_mode_back),
 		DISK_TEST(test_resets_under_load),
 		DISK_TEST(test_the_bus_is_lost_under_load),
 		DISK_TEST(test_pauses_under_load),
