@@ -85,6 +85,7 @@ struct block_dev {
 	const struct block_ops *ops;
 	struct block_facts facts;
 	struct block_user *user; /* while started */
+	bool waits;              /* while started: a kick returns when all of it is done */
 };
 
 /* Must be called before the others; `user` and `loop` outlive block_stop(). */

@@ -33,6 +33,7 @@ void block_layer_start(struct block_dev *dev, struct loop *loop)
 
 	layer->user.yield = dev->user->yield;
 	block_start(layer->below, &layer->user, loop);
+	dev->waits = layer->below->waits;
 }
 
 void block_layer_submit(struct block_dev *dev, struct block_request *r)

@@ -64,6 +64,7 @@ struct err *block_image_resize(struct block_image *image, uint64_t size, struct 
 
 static void sync_start(struct block_dev *dev, struct loop *loop)
 {
+	dev->waits = true;
 }
 
 static void sync_submit(struct block_dev *dev, struct block_request *r)

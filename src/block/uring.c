@@ -185,6 +185,7 @@ static void uring_start(struct block_dev *dev, struct loop *loop)
 
 	u->loop = loop;
 	u->retry.fired = uring_on_retry;
+	dev->waits = true;
 	if (u->raw->uring_refused)
 		return;
 	block_pool_start(&u->pool, loop);
@@ -192,6 +193,7 @@ static void uring_start(struct block_dev *dev, struct loop *loop)
 	u->skip = u->skipped = 0;
 	ret = uring_set_up(u, loop);
 	u->up = !ret;
+	dev->waits = ret;
 	u->raw->uring_refused = ret;
 	if (ret)
 		log_warn("%s: io_uring is refused (%s); its requests are carried out one by one",

@@ -58,6 +58,9 @@ static int blk_work(struct blk_thread *t, unsigned int q, unsigned int *left)
 		virtq_disable_notify(blk_virtq(t, q));
 	t->quiet |= 1ull << q;
 	ret = blk_take(t, q, left);
+	/* What is held from before, and has its reason to be: not as long as the storage takes. */
+	if (t->block->waits)
+		blk_publish(t);
 	block_kick(t->block);
 	virtio_poll_worked(&t->poll, loop_now_ns() - start);
 	return ret;
