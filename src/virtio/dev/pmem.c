@@ -27,6 +27,7 @@ struct virtio_pmem {
 	uint64_t gpa, size;
 	int fd;
 	bool discard_writes;
+	int flush_error; /* of the flush that failed; 0: none did */
 	struct virtq_chain chain;
 };
 
@@ -36,12 +37,18 @@ static struct virtio_pmem *pmem_of(struct virtio_dev *dev)
 }
 
 /* Pages that the guest wrote are dirty pages of the file: the kernel has noted each when it became
- * writable, and takes the right to write away when it begins to write back. */
+ * writable, and takes the right to write away when it begins to write back. Of what it could not
+ * write it tells once, so the first error is the last word (block/raw.c). */
 static uint32_t pmem_flush(struct virtio_pmem *pmem)
 {
-	if (pmem->discard_writes || !fdatasync(pmem->fd))
+	if (pmem->discard_writes)
 		return 0;
-	log_guest(&pmem->dev.limit, "%s: flush failed: %s", pmem->name, err_strerror(errno));
+	if (!pmem->flush_error && fdatasync(pmem->fd))
+		pmem->flush_error = errno;
+	if (!pmem->flush_error)
+		return 0;
+	log_guest(&pmem->dev.limit, "%s: flush failed: %s", pmem->name,
+		err_strerror(pmem->flush_error));
 	return PMEM_FAILED;
 }
 

@@ -18,6 +18,7 @@
 
 struct pmem {
 	struct bench bench;
+	int fd;   /* the device's */
 	int peer; /* the other end of a pipe, whose flush fails */
 };
 
@@ -42,6 +43,7 @@ static void start(struct pmem *p, bool broken, bool discard_writes)
 		close(fds[0]);
 		assert_int_equal(pipe(fds), 0);
 	}
+	p->fd = fds[0];
 	p->peer = fds[1];
 	bench_start(&p->bench, pmem_device(fds[0], discard_writes));
 }
@@ -92,6 +94,20 @@ static void test_a_flush_says_what_the_host_says(void **state)
 	assert_int_equal(request(&p, 0), FAILED);
 	assert_int_equal(p.bench.resets, 0);
 	end(&p);
+}
+
+/* The host tells once of what it lost. */
+static void test_a_failed_flush_is_the_answer_to_all_others(void **state)
+{
+	int good = memfd_create("pmem", MFD_CLOEXEC);
+	struct pmem p;
+
+	start(&p, true, false);
+	assert_int_equal(request(&p, 0), FAILED);
+	assert_int_equal(dup2(good, p.fd), p.fd);
+	assert_int_equal(request(&p, 0), FAILED);
+	end(&p);
+	close(good);
 }
 
 static void test_writes_that_are_discarded_need_no_flush(void **state)
@@ -201,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_driver_reads_where_it_is),
 		cmocka_unit_test(test_a_flush_says_what_the_host_says),
+		cmocka_unit_test(test_a_failed_flush_is_the_answer_to_all_others),
 		cmocka_unit_test(test_writes_that_are_discarded_need_no_flush),
 		cmocka_unit_test(test_unknown_requests_fail),
 		cmocka_unit_test(test_requests_without_type_or_result_get_nothing),
