@@ -28,7 +28,8 @@ tools/lab/guest_initramfs.sh "$ALIOTH_DATA/initramfs-modules" "$(tools/lab/fetch
 	virtio_pci virtio_blk virtio_net virtio-rng virtio_balloon virtio_console pvpanic-pci virtio_pmem nd_pmem qemu_fw_cfg efivarfs
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-programs" "$ALIOTH_DATA/initramfs-modules" \
 	"$build/tests/integration/programs/disk_writer" "$build/tests/integration/programs/kexec_self" \
-	"$build/tests/integration/programs/mapped_io" ethtool fallocate "$programs/disk_changes.sh"
+	"$build/tests/integration/programs/mapped_io" "$build/tests/integration/programs/datagrams" \
+	"$build/tests/integration/programs/ports" ethtool fallocate "$programs/disk_changes.sh"
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-rounds" "$ALIOTH_DATA/initramfs-debian13-cloud" \
 	"$build/tests/integration/programs/kexec_self" "$programs/kexec_rounds.sh" "$programs/rebind_rounds.sh"
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-iperf" "$ALIOTH_DATA/initramfs-debian13-cloud" iperf3

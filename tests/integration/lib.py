@@ -27,7 +27,7 @@ class Balloon(ctypes.Structure):
 
 def load():
     lib = ctypes.CDLL(os.path.abspath(f"{BUILD}/src/libalioth.so"))
-    for name in ("spec_set", "vm_create", "vm_boot", "vm_set_balloon", "vm_get_balloon", "vm_hint_balloon"):
+    for name in ("spec_set", "vm_create", "vm_boot", "vm_pause", "vm_resume", "vm_set_balloon", "vm_get_balloon", "vm_hint_balloon"):
         getattr(lib, "alioth_" + name).restype = ctypes.c_void_p
     lib.alioth_spec_create.restype = ctypes.c_void_p
     lib.alioth_error_text.restype = ctypes.c_char_p
@@ -81,6 +81,12 @@ class LibVM:
         output = self.expect(r"(?s)done:\$\?:\r?\n(.*?)done:\d+:\r?\n").group(1)
         self.expect("# ")
         return output.decode(errors="replace").replace("\r", "")
+
+    def pause(self):
+        self.check(self.lib.alioth_vm_pause(self.vm))
+
+    def resume(self):
+        self.check(self.lib.alioth_vm_resume(self.vm))
 
     def set_balloon(self, size):
         self.check(self.lib.alioth_vm_set_balloon(self.vm, ctypes.c_uint64(size)))

@@ -13,7 +13,8 @@ import time
 
 import pytest
 
-from conftest import data
+from conftest import data, in_lab
+from lib import LibVM
 from vm import VM, TIMEOUT, run
 
 QUIET = "console=ttyS0 quiet "
@@ -48,13 +49,40 @@ def tap(*flags, name="altest0", up=True):
         ip("link", "del", name, check=False)
 
 
-def guest(base, net, script, *options, cpus=1, address=GUEST, pass_fds=(), initramfs="initramfs-modules"):
+def debian13(base):
+    """For Linux 6.12, whose driver knows segmentation of UDP."""
+    args = list(base)
+    args[args.index("--kernel") + 1] = data("debian13-cloud.bzImage")
+    return args
+
+
+def guest(base, net, script, *options, cpus=1, address=GUEST, initramfs="initramfs-modules", **kwargs):
     """A VM whose guest configures its card, says "card ready" and runs the script (spaces are fine, plus signs are not)."""
     args = list(base)
     args[args.index("--initramfs") + 1] = data(initramfs)
     line = f"ifconfig eth0 {address} up;echo card ready;{script}".replace(" ", "+")
-    return VM("boot", *args, *options, "--cpu", f"count={cpus}", "--net", net, "--cmdline", QUIET + "alioth.run=" + line,
-              pass_fds=pass_fds)
+    return VM("boot", *args, *options, "--cpu", f"count={cpus}", "--net", net, "--cmdline", QUIET + "alioth.run=" + line, **kwargs)
+
+
+# Bits of what the driver took.
+GUEST_ANNOUNCE, RING_PACKED, RING_RESET, USO = 21, 34, 40, {54, 55, 56}
+FEATURES = "cat /sys/class/net/eth0/device/features;"
+
+
+def features(vm):
+    """What FEATURES prints, as a set of bits."""
+    bits = vm.expect(r"([01]{64})\r?\n").group(1).decode()
+    return {i for i, bit in enumerate(bits) if bit == "1"}
+
+
+def host_has_uso():
+    return tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2]) >= (6, 2)
+
+
+def has_open(vm, path):
+    """Whether the monitor has it open."""
+    fds = f"/proc/{vm.process.pid}/fd"
+    return path in [os.readlink(f"{fds}/{fd}") for fd in os.listdir(fds)]
 
 
 def ping_guest(count=1):
@@ -92,15 +120,14 @@ def transfer(vm, size):
 
 def test_ping_and_transfer_both_ways(base, vhost):
     with tap() as name, guest(base, f"tap,if={name},mac=52:54:00:aa:bb:cc,mtu=1500{vhost}",
-                              f"ping -c 2 -W 10 {HOST};cat /sys/class/net/eth0/address;"
-                              f"cat /sys/class/net/eth0/device/features;{ECHO};"
+                              f"ping -c 2 -W 10 {HOST};cat /sys/class/net/eth0/address;{FEATURES}{ECHO};"
                               "ping -c 1 -W 10 " + HOST) as vm:
         vm.expect("card ready")
         vm.expect("2 packets received")
         vm.expect("52:54:00:aa:bb:cc")
         # CSUM, MTU, MAC, TSO, ECN, MRG_RXBUF, STATUS, CTRL_VQ, CTRL_RX, CTRL_VLAN, GUEST_ANNOUNCE, CTRL_MAC_ADDR
-        bits = vm.expect(r"([01]{64})\r?\n").group(1)
-        assert all(bits[i:i + 1] == b"1" for i in (0, 1, 3, 5, 7, 8, 11, 12, 15, 16, 17, 18, 19, 21, 23)), bits
+        taken = features(vm)
+        assert {0, 1, 3, 5, 7, 8, 11, 12, 15, 16, 17, 18, 19, GUEST_ANNOUNCE, 23} <= taken, taken
         assert ping_guest(2)
         transfer(vm, 8 << 20)
         vm.expect("1 packets received")
@@ -171,33 +198,50 @@ def test_an_interface_of_vhost_that_goes_away(base):
         assert vm.wait() == 0
 
 
-@contextlib.contextmanager
-def traffic():
-    """Datagrams to the guest without end, and a port for those that it sends to port 9."""
-    ends = threading.Event()
+class Traffic:
+    """Datagrams to the guest without end, and a port for those that it sends."""
 
-    def send():
-        while not ends.wait(0.01):
+    def __init__(self):
+        self.received = 0
+        self.ends = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends.set()
+        self.thread.join()
+
+    def run(self):
+        while not self.ends.wait(0.01):
             with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
                 s.bind((HOST, 9))
                 s.connect((GUEST, 9))
-                for _ in range(1000):
-                    with contextlib.suppress(ConnectionRefusedError):
-                        s.send(bytes(1000))
-                    time.sleep(0.001)
+                s.settimeout(0.001)
+                self.exchange(s)
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield
-    finally:
-        ends.set()
-        thread.join()
+    def exchange(self, s):
+        while not self.ends.is_set():
+            with contextlib.suppress(ConnectionRefusedError):
+                s.send(bytes(1000))
+            with contextlib.suppress(TimeoutError, ConnectionRefusedError):
+                s.recv(2000)
+                self.received += 1
+
+    def expect(self, more=100):
+        """Waits until so many more have come."""
+        wanted = self.received + more
+        deadline = time.monotonic() + TIMEOUT
+        while self.received < wanted:
+            assert time.monotonic() < deadline, f"{wanted - self.received} of {more} datagrams did not come"
+            time.sleep(0.1)
 
 
-# Much, but not so much that an emulated host does nothing else.
-FLOOD = f"while [ ! -e /tmp/enough ];do while yes|dd bs=1000 count=50 2>/dev/null;do usleep 20000;done|nc -u {HOST} 9;done>/dev/null 2>&1 &"
-ENOUGH = "touch /tmp/enough;killall nc;"
+FLOOD = f"datagrams flood {HOST} 9 &"
+ENOUGH = "killall datagrams;"
+FLOODS = "initramfs-programs"
 
 
 def reaches_guest():
@@ -206,13 +250,15 @@ def reaches_guest():
 
 
 def test_an_interface_that_goes_down_and_up_under_traffic(base, vhost):
-    with tap() as name, guest(base, f"if={name}{vhost}", FLOOD + "sleep 10000") as vm, traffic():
+    with tap() as name, guest(base, f"if={name}{vhost}", FLOOD + "sleep 10000", initramfs=FLOODS) as vm, Traffic() as traffic:
         vm.expect("card ready")
         assert reaches_guest()
+        traffic.expect()
         for _ in range(50):
             ip("link", "set", name, "down")
             ip("link", "set", name, "up")
         assert reaches_guest()
+        traffic.expect()
         assert vm.process.poll() is None
 
 
@@ -221,10 +267,12 @@ def test_an_interface_that_goes_away_under_traffic_and_the_disk_does_not(base, v
     disk = tmp_path / "disk"
     disk.write_bytes(content)
     script = FLOOD + "read go;md5sum /dev/vda;head -c 100 /dev/hwrng|wc -c"
-    with tap() as name, guest(base, f"if={name}{vhost}", script, "--blk", f"path={disk},readonly=on", "--entropy") as vm:
-        with traffic():
+    with tap() as name, guest(base, f"if={name}{vhost}", script, "--blk", f"path={disk},readonly=on", "--entropy",
+                              initramfs=FLOODS) as vm:
+        with Traffic() as traffic:
             vm.expect("card ready")
             assert reaches_guest()
+            traffic.expect()
             ip("link", "del", name)
         vm.send("go\n")
         vm.expect(hashlib.md5(content).hexdigest())
@@ -240,16 +288,15 @@ def test_pairs_and_ring_sizes_that_change(base, vhost):
 
     again = ("D=/sys/bus/virtio/drivers/virtio_net;V=$(ls $D|grep virtio);echo $V>$D/unbind;echo $V>$D/bind;"
              f"ifconfig eth0 {GUEST} up;ethtool -L eth0 combined 2;")
-    script = FLOOD + "cat /sys/class/net/eth0/device/features;" + "".join(
+    script = FLOOD + FEATURES + "".join(
         change(*c) for c in ((2, 64), (1, 256), (2, 128), (1, 64), (2, 256))) + "ethtool -g eth0;" + ENOUGH + again + ECHO
     threads = 1 if "on" in vhost else 2
     net = f"queue_pairs=2,iothreads={threads}{vhost}"
-    with tap("multi_queue") as name, guest(base, f"if={name},{net}", script, cpus=2, initramfs="initramfs-programs") as vm:
-        bits = vm.expect(r"([01]{64})\r?\n").group(1)
-        assert bits[40:41] == b"1", bits  # RING_RESET
+    with tap("multi_queue") as name, guest(base, f"if={name},{net}", script, cpus=2, initramfs=FLOODS) as vm:
+        assert RING_RESET in features(vm)
         if threads == 2:
             vm.expect_thread("virtio-net-0.1")
-        with traffic():
+        with Traffic():
             for change_to in ("2 64", "1 256", "2 128", "1 64", "2 256"):
                 vm.expect("changed to " + change_to)
                 vm.expect("[1-4] packets received")
@@ -259,7 +306,8 @@ def test_pairs_and_ring_sizes_that_change(base, vhost):
 
 
 def test_jumbo_frames(base, vhost):
-    with tap() as name:
+    """On an interface that was made for several pairs of queues, of which one is used."""
+    with tap("multi_queue") as name:
         ip("link", "set", name, "mtu", "9000")
         with guest(base, f"if={name},mtu=9000{vhost}", f"cat /sys/class/net/eth0/mtu;ping -c 2 -W 10 -s 8900 {HOST}") as vm:
             vm.expect("9000")
@@ -330,6 +378,63 @@ def test_descriptor_of_a_tap(base):
             vm.expect("card ready")
             transfer(vm, 1 << 20)
             assert vm.wait() == 0
+
+
+def test_other_names_of_keys_and_vhost_that_can_be_had(base):
+    """`if_name` and `qp` are `if` and `queue_pairs`. Debian 13's driver segments UDP where the host's TAP does."""
+    with tap("multi_queue") as name, guest(debian13(base), f"if_name={name},qp=2,api=mio,vhost=auto",
+                                           f"{FEATURES}ls -d /sys/class/net/eth0/queues/rx-*|wc -l;ping -c 2 -W 10 {HOST};read go",
+                                           cpus=2, initramfs="initramfs-debian13-cloud") as vm:
+        taken = features(vm)
+        assert GUEST_ANNOUNCE in taken
+        assert USO <= taken or not host_has_uso(), taken
+        vm.expect(r"2\r?\nPING")
+        vm.expect("2 packets received")
+        vhost = os.path.exists("/dev/vhost-net")
+        assert has_open(vm, "/dev/vhost-net") == vhost
+        assert (RING_PACKED in taken) != vhost  # the kernel has split rings only
+        vm.send("go\n")
+        assert vm.wait() == 0
+
+
+def test_vhost_that_cannot_be_had(base, monkeypatch):
+    """A user who may open KVM only, on a TAP that the parent process has opened: `auto` goes on without vhost-net, `on` does not."""
+    if not in_lab():
+        pytest.skip("changes who may use KVM: in the lab only")
+    os.chmod("/dev/kvm", 0o666)
+    monkeypatch.setenv("ALIOTH_LOG", "info")
+    demote = lambda: (os.setgroups([]), os.setgid(65534), os.setuid(65534))  # noqa: E731
+    with tap() as name, open("/dev/net/tun", "r+b", buffering=0) as f:
+        # TUNSETIFF with IFF_TAP, IFF_NO_PI, IFF_VNET_HDR
+        fcntl.ioctl(f, 0x400454ca, struct.pack("16sH22x", name.encode(), 0x5002))
+        child = {"pass_fds": (f.fileno(),), "preexec_fn": demote}
+        with guest(debian13(base), f"fd={f.fileno()},api=io_uring,packed=off,vhost=auto", f"{FEATURES}ping -c 2 -W 10 {HOST}",
+                   initramfs="initramfs-debian13-cloud", **child) as vm:
+            taken = features(vm)
+            assert RING_PACKED not in taken and GUEST_ANNOUNCE in taken
+            assert USO <= taken or not host_has_uso(), taken
+            vm.expect("2 packets received")
+            assert vm.wait() == 0
+            assert 'Cannot open "/dev/vhost-net"' in vm.error_text()
+        status, _, err = run("boot", *base, "--net", f"fd={f.fileno()},vhost=on", **child)
+        assert status == 1 and 'Cannot open "/dev/vhost-net"' in err
+
+
+def test_a_guest_that_was_paused_announces_itself(base, tmp_path):
+    """By ARP, which nobody asked for: the host may have forgotten where it is."""
+    options = {"kernel": base[1], "initramfs": data("initramfs-modules"), "memory": "size=256M", "cmdline": QUIET}
+    with tap() as name, LibVM(tmp_path / "console", {**options, "net": f"if={name}"}) as vm, socket.socket(
+            socket.AF_PACKET, socket.SOCK_RAW, 0) as s:
+        vm.expect("# ")
+        vm.run(f"ifconfig eth0 {GUEST} up;ping -c 1 -W 10 {HOST}")
+        s.bind((name, 0x0806))
+        s.settimeout(TIMEOUT)
+        vm.pause()
+        vm.resume()
+        # It looks for itself: addresses of the sender and of whom it wants.
+        while (frame := s.recv(100))[28:32] != frame[38:42]:
+            pass
+        assert frame[28:32] == socket.inet_aton(GUEST)
 
 
 def test_two_guests_on_a_pair_of_sockets(base):

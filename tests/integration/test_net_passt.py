@@ -48,10 +48,10 @@ DHCP = ("echo 'case $1 in bound)ifconfig $interface $ip netmask $subnet mtu ${mt
 STATIC = f"ifconfig eth0 {GUEST} up;route add default gw {GATEWAY};"
 
 
-def guest(base, net, script, setup=STATIC, **kwargs):
+def guest(base, net, script, setup=STATIC, initramfs="initramfs-modules", **kwargs):
     """A VM whose guest sets its card up, says "card ready" and runs the script (no plus signs)."""
     args = list(base)
-    args[args.index("--initramfs") + 1] = data("initramfs-modules")
+    args[args.index("--initramfs") + 1] = data(initramfs)
     line = f"{setup}echo card ready;{script}".replace(" ", "+")
     return VM("boot", *args, "--net", net, "--cmdline", "console=ttyS0 quiet alioth.run=" + line, **kwargs)
 
@@ -156,6 +156,34 @@ def test_dhcp_and_files_both_ways(base):
         assert fetch_from_guest() == content
         assert vm.process.poll() is None
         assert "dropped" not in vm.error_text()
+    assert gone()
+
+
+def test_options_of_a_passt_that_is_started(base, tmp_path):
+    """Where the program is, what else it is told, the card's address and MTU, and datagrams to a port of the host."""
+    program, other = tmp_path / "another-passt", "10.78.0.77"
+    program.symlink_to(shutil.which("passt"))
+    net = f"passt,udp={PORT}:5000,args=-4 -a {other} -n 24,mac=52:54:00:00:00:09,mtu=1400,packed=off,path={program}"
+    script = "cd /sys/class/net/eth0;cat address mtu;cut -c35 device/features;datagrams answer 5000"
+    with guest(base, net, script, setup=DHCP, initramfs="initramfs-programs") as vm:
+        vm.expect("lease of " + other)
+        vm.expect("card ready")
+        vm.expect("52:54:00:00:00:09\r?\n1400\r?\n0\r?\n")
+        [pid] = processes()
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            words = f.read().split(b"\0")
+        assert str(program).encode() in words and b"-4" in words
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.connect(("127.0.0.1", PORT))
+            s.settimeout(1)
+
+            def answered():
+                with contextlib.suppress(TimeoutError, ConnectionRefusedError):
+                    s.send(b"knock, knock")
+                    return s.recv(100) == b"knock, knock"
+
+            until(answered, "no datagram came back")
+        vm.expect("knock, knock")
     assert gone()
 
 
