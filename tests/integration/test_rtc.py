@@ -3,6 +3,7 @@
 import os
 import time
 
+from conftest import data
 from vm import VM
 
 BUILD = os.environ.get("ALIOTH_BUILD", "build/dev")
@@ -40,6 +41,19 @@ def test_an_alarm_after_a_reboot(base):
             vm.expect("# ")
             vm.send(f"echo $(($(cat {RTC}/since_epoch)+2)) >{RTC}/wakealarm; sleep 5; grep rtc0 /proc/interrupts; {end}\n")
             vm.expect(r": +[1-9]\d* .*rtc0")
+        assert vm.wait() == 0
+
+
+def test_registers_of_memory_and_the_century(base):
+    """As old systems read them: KiB below 640 KiB, above 1 MiB (twice), 64 KiB above 16 MiB and above 4 GiB, further processors."""
+    args = list(base)
+    args[args.index("--initramfs") + 1] = data("initramfs-programs")
+    with VM("boot", *args, "--cpu", "count=2", "--rtc", "--cmdline", QUIET + "alioth.run="
+            "ports+cmos+0x15+0x16+0x17+0x18+0x30+0x31;ports+cmos+0x34+0x35+0x5b+0x5c+0x5d+0x5f;ports+cmos+0x32;"
+            "date+-u+-s+2105-02-03;hwclock+-u+-w;ports+cmos+0x32+0x09;hwclock+-u+-r") as vm:
+        vm.expect("80 02 ff ff ff ff\r?\n 00 0f 00 00 00 01\r?\n 20\r?\n")
+        vm.expect(" 21 05\r?\n")
+        vm.expect("Feb  3 00:00:.. 2105")
         assert vm.wait() == 0
 
 
