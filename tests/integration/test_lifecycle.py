@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Power, resets, signals, exit statuses."""
+import base64
 import signal
+import subprocess
 import time
 
 import pytest
@@ -38,6 +40,38 @@ def test_guest_panic_is_told_apart(base):
             QUIET + "alioth.run=echo+c>/proc/sysrq-trigger;sleep+60") as vm:
         vm.expect("guest ready")
         assert vm.wait() == 4
+
+
+def without_power_off(table):
+    """A DSDT that names no state "off" and that Linux prefers, as its revision is later."""
+    table = bytearray(table.replace(b"_S5_", b"XS5_"))
+    table[24:28] = (int.from_bytes(table[24:28], "little") + 1).to_bytes(4, "little")
+    table[9] = (table[9] - sum(table)) % 256
+    return table
+
+
+def test_power_off_by_pvpanic(tmp_path):
+    """Linux 6.9 and later ask pvpanic where nothing else powers the machine off: here, ACPI does not know how."""
+    def args(initramfs, script):
+        return ["-l", "info", "boot", "--kernel", data("debian13-cloud.bzImage"), "--initramfs", initramfs, "--memory", "size=256M",
+                "--pvpanic", "--cmdline", QUIET + "alioth.run=" + script]
+
+    modules = data("initramfs-devices")
+    with VM(*args(modules, "base64+/sys/firmware/acpi/tables/DSDT;echo+end:")) as vm:
+        table = base64.b64decode(vm.expect(r"guest ready\s+([A-Za-z0-9/+=\s]+)end:").group(1))
+        assert vm.wait() == 0
+        assert "by pvpanic" not in vm.error_text()
+    folder = tmp_path / "kernel/firmware/acpi"
+    folder.mkdir(parents=True)
+    (folder / "dsdt.aml").write_bytes(without_power_off(table))
+    archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], input=b"kernel/firmware/acpi/dsdt.aml\n", cwd=tmp_path, check=True,
+                             capture_output=True).stdout
+    with open(modules, "rb") as f:
+        (tmp_path / "initramfs").write_bytes(archive + f.read())
+    with VM(*args(str(tmp_path / "initramfs"), "echo+the+last+word")) as vm:
+        vm.expect("the last word")
+        assert vm.wait() == 0
+        assert "Power-off, by pvpanic" in vm.error_text()
 
 
 def test_reboots_come_up_again(base):
