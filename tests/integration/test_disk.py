@@ -87,6 +87,7 @@ def be_patient(vm):
 def assert_healthy(vm):
     """Nothing failed; asked when cloud-init, which writes to the console, has done its part."""
     assert "status: done" in output_of(vm, "cloud-init status --wait")
+    assert b"Invalid cloud-config" not in vm.output
     before = time.time()
     lost, guest = output_of(vm, f"sudo {CLOCKS} | tr '\\n' ' '; date +,%s.%N").split(",")
     assert_right((before, float(guest) + lost_ticks(lost), time.time(), lost_ticks(lost)))
