@@ -5,6 +5,7 @@ import hashlib
 import os
 import pty
 import random
+import re
 import select
 import socket
 import struct
@@ -99,6 +100,23 @@ def set_size(fd, rows, columns):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
+def ask(fd, keys, answer):
+    """Types at a terminal and waits for the answer; what came until then."""
+    os.write(fd, keys)
+    output = b""
+    deadline = time.monotonic() + TIMEOUT
+    while answer not in output:
+        assert time.monotonic() < deadline, f"no {answer} in {output[-2000:]}"
+        if select.select([fd], [], [], 1)[0]:
+            output += os.read(fd, 65536)
+    return output
+
+
+def wait_for_size(fd, rows, columns):
+    """In the guest; the interrupt and the driver's work take a moment."""
+    ask(fd, b"until stty size|grep -x '%d %d';do :;done\r" % (rows, columns), b"\n%d %d\r" % (rows, columns))
+
+
 class Terminal:
     """alioth on a terminal whose other end is ours."""
 
@@ -108,7 +126,6 @@ class Terminal:
         self.process = subprocess.Popen([ALIOTH, *args], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
                                         preexec_fn=in_terminal(slave))
         os.close(slave)
-        self.output = b""
 
     def __enter__(self):
         return self
@@ -119,16 +136,6 @@ class Terminal:
         self.process.wait()
         os.close(self.master)
 
-    def ask(self, keys, answer):
-        """Types and waits for the answer."""
-        os.write(self.master, keys)
-        self.output = b""
-        deadline = time.monotonic() + TIMEOUT
-        while answer not in self.output:
-            assert time.monotonic() < deadline, f"no {answer} in {self.output[-2000:]}"
-            if select.select([self.master], [], [], 1)[0]:
-                self.output += os.read(self.master, 65536)
-
 
 @pytest.mark.parametrize("kernel", ("module", "built-in"))
 @pytest.mark.parametrize("more", ((), ("--console", "null,name=agent")), ids=("config", "message"))
@@ -136,14 +143,53 @@ def test_size_of_the_terminal(base, kernel, more):
     """Both ways of telling: the device's configuration, and messages where there are several ports."""
     options = modules(base) if kernel == "module" else debian13(base)
     with Terminal("boot", *options, *HVC, *more, "--cmdline", "console=hvc0 quiet") as terminal:
-        terminal.ask(b"", b"# ")
-        terminal.ask(b"stty size\r", b"31 97\r")
+        ask(terminal.master, b"", b"# ")
+        ask(terminal.master, b"stty size\r", b"31 97\r")
         for rows, columns in ((50, 132), (24, 80)):
             set_size(terminal.master, rows, columns)
-            # The signal, the interrupt and the driver's work take a moment.
-            terminal.ask(b"until stty size|grep -x '%d %d';do :;done\r" % (rows, columns), b"\n%d %d\r" % (rows, columns))
+            wait_for_size(terminal.master, rows, columns)
         os.write(terminal.master, b"\x01x")
         assert terminal.process.wait(TIMEOUT) == 8
+
+
+def pty_of(vm):
+    """Its name, which the log tells."""
+    deadline = time.monotonic() + TIMEOUT
+    while not (found := re.search(r"The console of hvc0 is (/dev/pts/\d+)", vm.error_text())):
+        assert vm._pump(deadline) and time.monotonic() < deadline, vm.error_text()
+    return found.group(1)
+
+
+def test_pty(base):
+    """As `screen` uses it: what is typed and printed, and a size that its user sets; the serial port is free for others."""
+    with VM("boot", *modules(base), "--console", "pty,device=virtio", "--cmdline", "console=hvc0 quiet") as vm:
+        fd = os.open(pty_of(vm), os.O_RDWR | os.O_NOCTTY)
+        try:
+            ask(fd, b"", b"# ")
+            # More than the pty holds.
+            numbers = ask(fd, b"seq 20000 >/tmp/x;cat /tmp/x;echo the-e''nd\r", b"the-end").split(b"the-e''nd\r\n")[1].split()
+            assert numbers[:20001] == [b"%d" % i for i in range(1, 20001)] + [b"the-end"]
+            ask(fd, b"# " + b"x" * 600 + b"\recho " + b"y" * 600 + b"|md5sum\r", hashlib.md5(b"y" * 600 + b"\n").hexdigest().encode())
+            for rows, columns in ((40, 120), (24, 80)):
+                set_size(fd, rows, columns)
+                wait_for_size(fd, rows, columns)
+            os.write(fd, b"echo to the serial port >/dev/ttyS0;poweroff -f\r")
+            vm.expect("to the serial port")
+            assert vm.wait() == 0
+        finally:
+            os.close(fd)
+
+
+def test_nobody_there_and_a_log_that_goes_on(base, tmp_path):
+    """The guest is served as ever where nothing ends; a port's log keeps what it held."""
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    with VM("boot", *modules(base), "--console", "null", "--console", "off,device=virtio", "--console",
+            f"log,path={log},append=on,name=agent", "--cmdline",
+            shell(FIND + "seq 5000 >/tmp/x;cat /tmp/x >/dev/hvc0;seq 200;echo said >$P", "ttyS0")) as vm:
+        assert vm.wait() == 0
+        assert vm.output == b""
+    assert log.read_text() == "before\nsaid\n"
 
 
 def test_named_port_echoes(base, tmp_path):
