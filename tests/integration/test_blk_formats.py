@@ -27,11 +27,11 @@ def test_a_raw_disk_is_raw_whatever_the_guest_writes(base, tmp_path):
     script = ("cat /sys/block/vda/size; md5sum </dev/vda; dd if=/dev/vdb of=/dev/vda bs=64k conv=notrunc,fsync; echo written:$?; "
               "read x; reboot -f")
     with VM(*guest(base, f"path={disks[0]}", script), "--blk", f"path={header},readonly=on") as vm:
-        for content in (before, after):
-            vm.expect(f"2048\r?\n{hashlib.md5(content).hexdigest()}")
-            vm.expect("written:0")
-            vm.send("\n")
-        vm.expect(hashlib.md5(after).hexdigest())
+        vm.expect(f"2048\r?\n{hashlib.md5(before).hexdigest()}")
+        vm.expect("written:0")
+        vm.send("\n")
+        vm.expect(f"2048\r?\n{hashlib.md5(after).hexdigest()}")
+        vm.expect("written:0")
     shutil.copy(disks[0], disks[1])
     script = "cat /sys/block/vda/size /sys/block/vdb/size; md5sum </dev/vda; md5sum </dev/vdb"
     with VM(*guest(base, f"path={disks[0]},format=raw", script), "--blk", f"path={disks[1]}") as vm:
