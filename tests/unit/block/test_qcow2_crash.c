@@ -36,6 +36,7 @@ struct crash {
 	struct recorder base; /* a backing image, if has_base */
 	bool has_base;
 	bool grows; /* the disk, now and then */
+	int nth;    /* write that fails */
 	struct block_image *q;
 	uint32_t sectors;
 	struct guest_op ops[OPS_MAX];
@@ -626,6 +627,45 @@ static void test_storage_that_fails_late(void **state)
 	assert_true(play_with_faults(t, writes_fail, 4) > 30);
 }
 
+static int nth_write_fails(void *arg, bool flush)
+{
+	struct crash *t = arg;
+
+	return !flush && !t->nth-- ? -EIO : 0;
+}
+
+/* Each write of a growth in turn, that of the header among them. */
+static void test_a_growth_that_fails_late(void **state)
+{
+	struct crash *t = *state;
+
+	if (!have_qemu_img())
+		skip();
+	t->file.arg = t;
+	t->file.late = true;
+	for (int n = 0; n < 6; n++) {
+		static const struct guest_op ops[] = {{.kind = GUEST_GROW, .n = 8 * DISK / SECTOR},
+			{.kind = GUEST_WRITE, .sector = 3, .n = 1},
+			{.kind = GUEST_WRITE, .sector = DISK / SECTOR - 1, .n = 1, .fua = true}};
+
+		assert_int_equal(
+			sh("qemu-img create -q -f qcow2 -o cluster_size=512 %s %u", t->image, DISK),
+			0);
+		recorder_load(&t->file, t->image);
+		open_image(t);
+		begin_record(t);
+		t->nth = n;
+		t->file.fails = nth_write_fails;
+		for (; t->n < ARRAY_SIZE(ops); t->n++) {
+			t->ops[t->n] = ops[t->n];
+			run_op(t, &t->ops[t->n], t->tag + t->n);
+		}
+		t->file.fails = NULL;
+		cut_everywhere(t, 1);
+		forget_image(t);
+	}
+}
+
 static int flush_fails(void *arg, bool flush)
 {
 	return flush && !any(arg, 40) ? -EIO : 0;
@@ -759,6 +799,7 @@ int main(void)
 		CRASH_TEST(test_images_over_a_backing_one),
 		CRASH_TEST(test_storage_that_is_full_at_times),
 		CRASH_TEST(test_storage_that_fails_late),
+		CRASH_TEST(test_a_growth_that_fails_late),
 		CRASH_TEST(test_storage_that_loses_what_it_could_not_flush),
 		CRASH_TEST(test_a_table_of_counts_that_grows),
 		CRASH_TEST(test_disks_that_grow),
