@@ -68,7 +68,7 @@ def test_bad_items(base, tmp_path):
     fails(2, "give one of file and string", "--fw-cfg", "name=opt/a")
     fails(1, "No such file", "--fw-cfg", f"name=opt/a,file={tmp_path}/none")
     fails(1, "is a directory", "--fw-cfg", f"name=opt/a,file={tmp_path}")
-    fails(1, "one of that name already", "--fw-cfg", "name=opt/a,string=1", "--fw-cfg", "name=opt/a,string=2")
+    fails(2, "two items have name=opt/a", "--fw-cfg", "name=opt/a,string=1", "--fw-cfg", "name=opt/a,string=2")
     fails(1, "one of that name already", "--fw-cfg", "name=etc/e820,string=1")
     fails(1, "No such file", "--credential", f"name=a,file={tmp_path}/none")
     (tmp_path / "large").write_bytes(bytes(100000))

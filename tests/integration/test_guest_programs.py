@@ -70,7 +70,7 @@ def test_a_hostile_driver_of_the_console_harms_only_itself(requests, tmp_path):
                "null,device=virtio", "--console", f"socket,path={slow},name=slow", "--console", "null,name=other", "--console",
                f"log,path={lines},name=last") as machine, connect(str(slow)):
         machine.expect("storm: done", timeout=2 * vm.TIMEOUT + requests / 10)
-        following = int(machine.expect(r"next: line (\d+)", timeout=vm.TIMEOUT).group(1))
+        following = int(machine.expect(r"next: line (\d+)\r?\n", timeout=vm.TIMEOUT).group(1))
         machine.expect("PASS")
         assert machine.wait() == 0
     assert lines.read_text().splitlines() == [f"line {i:06}" for i in range(following)]
