@@ -17,7 +17,8 @@
  *
  * A guest whose vCPU did not run for a while is told, so that it does not take the processor for
  * locked up: the process may have been stopped (SIGSTOP). If that came while the thread was in
- * KVM_RUN, the call tells by -EINTR. Otherwise only the time between two calls does.
+ * KVM_RUN, the call tells by -EINTR. Otherwise only the time between two calls does; or, if the
+ * thread was on its way out of the call already, the SIGCONT that nobody has taken yet.
  *
  * KVM completes the access of the last exit before it looks at signals or immediate_exit, so the
  * state that a kick leaves behind is consistent.
@@ -153,12 +154,21 @@ static int64_t kvm_coarse_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* The process was continued, and who waits for that (with SIGCONT blocked) was not told yet. */
+static bool kvm_is_continued(void)
+{
+	sigset_t pending;
+
+	return !sigpending(&pending) && sigismember(&pending, SIGCONT) == 1;
+}
+
 static int kvm_vcpu_run(struct hv_vcpu *base, struct hv_exit *ret_exit)
 {
 	struct kvm_vcpu *vcpu = kvm_vcpu_of(base);
+	int64_t entered_ms = kvm_coarse_ms();
 
 	assert(vcpu->run);
-	if (vcpu->left_ms && kvm_coarse_ms() - vcpu->left_ms > KVM_STOPPED_MS)
+	if (vcpu->left_ms && entered_ms - vcpu->left_ms > KVM_STOPPED_MS)
 		kvm_arch_clock_paused(base);
 	for (;;) {
 		int ret;
@@ -170,6 +180,8 @@ static int kvm_vcpu_run(struct hv_vcpu *base, struct hv_exit *ret_exit)
 		if (ret >= 0) {
 			vcpu->io_pending = kvm_exit_decode(vcpu->run, ret_exit);
 			vcpu->left_ms = kvm_coarse_ms();
+			if (vcpu->left_ms - entered_ms > KVM_STOPPED_MS && kvm_is_continued())
+				kvm_arch_clock_paused(base);
 			return 0;
 		}
 		vcpu->io_pending = false;
