@@ -32,7 +32,7 @@ def flood(stop):
                 pass
 
 
-@pytest.mark.parametrize("rounds,packed", [(4, "on"), pytest.param(50, "on", marks=pytest.mark.long),
+@pytest.mark.parametrize("rounds,packed", [(2, "on"), pytest.param(50, "on", marks=pytest.mark.long),
                                            pytest.param(50, "off", marks=pytest.mark.long)])
 def test_devices_survive_kexec(tmp_path, rounds, packed):
     rings = f"packed={packed}"

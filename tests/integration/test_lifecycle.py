@@ -50,6 +50,7 @@ def without_power_off(table):
     return table
 
 
+@pytest.mark.long
 def test_power_off_by_pvpanic(tmp_path):
     """Linux 6.9 and later ask pvpanic where nothing else powers the machine off: here, ACPI does not know how."""
     def args(initramfs, script):

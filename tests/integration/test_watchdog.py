@@ -68,6 +68,7 @@ def test_a_pause_lasts_until_a_second_signal():
         assert vm.wait() == 7
 
 
+@pytest.mark.long
 def test_a_pause_ends_when_the_library_says_so(tmp_path):
     arguments = guest(["action=pause"], TICK)
     options = {name[2:]: value for name, value in zip(arguments[1::2], arguments[2::2])}
