@@ -75,10 +75,11 @@
 #define NET_HDR_CSUM_OFFSET  8
 #define NET_HDR_NUM_BUFFERS  10
 
-#define NET_FRAME_MIN        14u  /* Ethernet addresses and type */
-#define NET_TURN             64u  /* packets of a queue before the others have their turn */
-#define NET_PIECES_MAX       1024 /* of one system call: IOV_MAX */
-#define NET_CHAIN_PIECES_MAX 256  /* of one receive buffer; what is behind them is not used */
+#define NET_FRAME_MIN        14u    /* Ethernet addresses and type */
+#define NET_TURN             64u    /* packets of a queue before the others have their turn */
+#define NET_PUBLISH_BYTES    65536u /* after so many, in either direction, the driver may go on */
+#define NET_PIECES_MAX       1024   /* of one system call: IOV_MAX */
+#define NET_CHAIN_PIECES_MAX 256    /* of one receive buffer; what is behind them is not used */
 
 /* A receive buffer that was taken out of the ring. */
 struct net_buffer {
@@ -143,6 +144,7 @@ struct net_pair {
 	bool tx_waits;
 	bool tx_unsent;          /* the tap's side has not got all that it was given */
 	unsigned int tx_n;       /* pieces of the packet that waits */
+	uint64_t tx_size;        /* bytes of the packet that was prepared last */
 	uint64_t tx_unpublished; /* bytes */
 	uint8_t tx_header[NET_HEADER];
 

@@ -13,9 +13,7 @@
 /* A window for packets that are not segmented; one for any. */
 #define RX_WINDOW_SMALL 4096u
 #define RX_WINDOW_LARGE NET_PACKET_MAX
-/* Bytes after which the driver may begin its work. */
-#define RX_PUBLISH_BYTES 65536u
-#define RX_ERRORS_MAX    16u
+#define RX_ERRORS_MAX   16u
 /* One piece of the list is the spill's. */
 #define RX_PIECES_MAX (NET_PIECES_MAX - 1)
 
@@ -255,7 +253,7 @@ static int rx_turn(struct net_pair *pair, unsigned int *left)
 	while (!ret && *left && !atomic_load(&pair->net->dev.yield)) {
 		--*left;
 		ret = rx_step(pair);
-		if (pair->unpublished >= RX_PUBLISH_BYTES)
+		if (pair->unpublished >= NET_PUBLISH_BYTES)
 			rx_publish(pair);
 	}
 	rx_publish(pair);

@@ -18,10 +18,6 @@
 #define TX_GSO_UDP_L4      5u
 #define TX_GSO_ECN         0x80u
 
-/* Bytes after which the driver gets its buffers back: it may wait for them before it sends more
- * (Linux lets a socket have few packets in a device's hands). */
-#define TX_PUBLISH_BYTES 65536u
-
 static struct virtq *tx_queue(struct net_pair *pair)
 {
 	return &pair->net->dev.queues[2 * pair->index + 1];
@@ -73,6 +69,7 @@ static const char *tx_prepare(struct net_pair *pair)
 	struct iovec *data;
 	unsigned int n;
 
+	pair->tx_size = size;
 	if (size < NET_HEADER + NET_FRAME_MIN)
 		return "shorter than its headers";
 	if (size > NET_PACKET_MAX)
@@ -114,13 +111,13 @@ static void tx_publish(struct net_pair *pair)
 	virtio_dev_publish(&pair->net->dev, 2 * pair->index + 1);
 }
 
+/* The driver may wait for its buffers before it sends more: Linux lets a socket have few packets in
+ * a device's hands. */
 static void tx_done(struct net_pair *pair)
 {
-	const struct virtq_chain *chain = &pair->tx_chain;
-
-	pair->tx_unpublished += virtio_iov_size(chain->iov, chain->n_readable);
-	virtq_push(tx_queue(pair), chain->head, 0);
-	if (pair->tx_unpublished >= TX_PUBLISH_BYTES)
+	pair->tx_unpublished += pair->tx_size;
+	virtq_push(tx_queue(pair), pair->tx_chain.head, 0);
+	if (pair->tx_unpublished >= NET_PUBLISH_BYTES)
 		tx_publish(pair);
 }
 
