@@ -14,7 +14,6 @@
 #define VM_CONFIG_PMEM_ALIGN     MIB(2)
 #define VM_CONFIG_MTU_MIN        68 /* virtio 1.3, 5.1.4.1 */
 #define VM_CONFIG_IF_MAX         15
-#define VM_CONFIG_ID_MAX         31
 #define VM_CONFIG_FW_CFG_MAX     55 /* the directory's field, less the terminator */
 #define VM_CONFIG_CREDENTIAL_MAX 255
 #define VM_CONFIG_STRINGS_MAX    255 /* SMBIOS 3.6, 7.12: the count is a byte */
@@ -253,8 +252,7 @@ bool vm_config_is_id(const char *id, size_t max)
 		       len;
 }
 
-/* The name of a disk, by which log lines and the library know it. */
-static void vm_config_disk_name(
+void vm_config_disk_name(
 	const struct vm_config *config, size_t index, char ret_name[VM_CONFIG_ID_MAX + 1])
 {
 	const char *id = config->blk[index].id;

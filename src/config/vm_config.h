@@ -240,6 +240,11 @@ bool vm_config_is_virtio(const struct console_config *console);
  * those. */
 struct console_config vm_config_serial(const struct vm_config *config);
 
+#define VM_CONFIG_ID_MAX 31 /* bytes */
+/* The name of a disk, by which log lines and the library know it: its id=, or virtio-blk-N. */
+void vm_config_disk_name(
+	const struct vm_config *config, size_t index, char ret_name[VM_CONFIG_ID_MAX + 1]);
+
 /* What the schema cannot say: combinations, alignment. */
 struct err *must_check vm_config_validate(const struct vm_config *config);
 void vm_config_deinit(struct vm_config *config);

@@ -248,13 +248,10 @@ static struct err *board_add_blk(struct board *board, unsigned int index)
 		.writethrough = config->cache == BLK_CACHE_WRITETHROUGH,
 	};
 	struct virtio_dev *dev;
-	char name[32];
+	char name[VM_CONFIG_ID_MAX + 1];
 	struct err *err;
 
-	if (config->id)
-		(void)snprintf(name, sizeof(name), "%s", config->id);
-	else
-		(void)snprintf(name, sizeof(name), "virtio-blk-%u", index);
+	vm_config_disk_name(board->config, index, name);
 	options.name = name;
 	err = board_open_blk(board, config, name, options.blocks);
 	if (err)
