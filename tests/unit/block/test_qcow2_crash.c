@@ -381,6 +381,12 @@ static bool have_qemu_img(void)
 	return !sh("qemu-img --version >/dev/null 2>&1");
 }
 
+static void create_image(struct crash *t, const char *options, unsigned int size)
+{
+	assert_int_equal(sh("qemu-img create -q -f qcow2 -o %s %s %u", options, t->image, size), 0);
+	recorder_load(&t->file, t->image);
+}
+
 static void open_image(struct crash *t)
 {
 	t->file.raw.image.facts.size = t->file.size;
@@ -477,10 +483,7 @@ static void test_new_images(void **state)
 	if (!have_qemu_img())
 		skip();
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		assert_int_equal(
-			sh("qemu-img create -q -f qcow2 -o %s %s %u", options[i], t->image, DISK),
-			0);
-		recorder_load(&t->file, t->image);
+		create_image(t, options[i], DISK);
 		play(t, 3, 50, 2);
 	}
 	assert_true(t->cuts > 10000 && t->judged > 10);
@@ -648,10 +651,7 @@ static void test_a_growth_that_fails_late(void **state)
 			{.kind = GUEST_WRITE, .sector = 3, .n = 1},
 			{.kind = GUEST_WRITE, .sector = DISK / SECTOR - 1, .n = 1, .fua = true}};
 
-		assert_int_equal(
-			sh("qemu-img create -q -f qcow2 -o cluster_size=512 %s %u", t->image, DISK),
-			0);
-		recorder_load(&t->file, t->image);
+		create_image(t, "cluster_size=512", DISK);
 		open_image(t);
 		begin_record(t);
 		t->nth = n;
@@ -693,10 +693,7 @@ static void test_a_table_of_counts_that_grows(void **state)
 
 	if (!have_qemu_img())
 		skip();
-	assert_int_equal(
-		sh("qemu-img create -q -f qcow2 -o cluster_size=512 %s %u", t->image, GUEST_MAX),
-		0);
-	recorder_load(&t->file, t->image);
+	create_image(t, "cluster_size=512", GUEST_MAX);
 	open_image(t);
 	while (t->file.size < (8u << 20) - 8 * SECTOR) {
 		struct guest_op op = {.kind = GUEST_WRITE, .sector = sector, .n = 4};
@@ -730,10 +727,7 @@ static void test_disks_that_grow(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
 		uint64_t l1_at;
 
-		assert_int_equal(
-			sh("qemu-img create -q -f qcow2 -o %s %s %u", options[i], t->image, DISK),
-			0);
-		recorder_load(&t->file, t->image);
+		create_image(t, options[i], DISK);
 		l1_at = load_be64(t->file.file + 40);
 		play(t, 3, 40, 1);
 		assert_true(load_be64(t->file.file + 24) > DISK);
@@ -750,9 +744,7 @@ static void test_a_disk_on_a_device_grows(void **state)
 
 	if (!have_qemu_img())
 		skip();
-	assert_int_equal(
-		sh("qemu-img create -q -f qcow2 -o cluster_size=512 %s %u", t->image, DISK), 0);
-	recorder_load(&t->file, t->image);
+	create_image(t, "cluster_size=512", DISK);
 	t->file.size = MIB(2);
 	recorder_settle(&t->file);
 	l1_at = load_be64(t->file.file + 40);
@@ -776,8 +768,7 @@ static void test_autoclear_bits_go_before_anything_is_written(void **state)
 
 	if (!have_qemu_img())
 		skip();
-	assert_int_equal(sh("qemu-img create -q -f qcow2 %s %u", t->image, DISK), 0);
-	recorder_load(&t->file, t->image);
+	create_image(t, "compat=1.1", DISK);
 	store_be64(t->file.file + 88, 1);
 	recorder_settle(&t->file);
 	open_image(t);

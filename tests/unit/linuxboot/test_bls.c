@@ -65,46 +65,58 @@ static void test_newest_version_is_first(void **state)
 	boot_menu_deinit(&menu);
 }
 
-static void expect_order(struct boot_menu *menu, const char *const *ids, unsigned int n)
+struct named_entry {
+	const char *name;
+	const char *text;
+};
+
+/* ids: as many, in the order that is expected. */
+static void expect_order(const struct named_entry *entries, unsigned int n, const char *const *ids)
 {
-	bls_sort(menu, 0);
-	assert_int_equal(menu->n, n);
+	struct boot_menu menu = {0};
+
 	for (unsigned int i = 0; i < n; i++)
-		assert_string_equal(menu->entries[i]->id, ids[i]);
-	boot_menu_deinit(menu);
+		add(&menu, entries[i].name, entries[i].text);
+	bls_sort(&menu, 0);
+	assert_int_equal(menu.n, n);
+	for (unsigned int i = 0; i < n; i++)
+		assert_string_equal(menu.entries[i]->id, ids[i]);
+	boot_menu_deinit(&menu);
 }
 
 /* Boot Loader Specification, "Sorting". */
 static void test_sort_keys_come_before_versions(void **state)
 {
+	static const struct named_entry entries[] = {
+		{"older.conf", "version 8\nlinux /k"},
+		{"newest.conf", "version 9\nlinux /k"},
+		{"debian-old.conf", "sort-key debian\nmachine-id c\nversion 6.9\nlinux /k"},
+		{"debian-new.conf", "sort-key debian\nmachine-id c\nversion 6.10\nlinux /k"},
+		{"debian-b.conf", "sort-key debian\nmachine-id b\nversion 1\nlinux /k"},
+		{"arch-old.conf", "sort-key arch\nversion 1\nlinux /k"},
+	};
 	static const char *const ids[] = {
 		"arch-old", "debian-b", "debian-new", "debian-old", "newest", "older"};
-	struct boot_menu menu = {0};
 
-	add(&menu, "older.conf", "version 8\nlinux /k");
-	add(&menu, "newest.conf", "version 9\nlinux /k");
-	add(&menu, "debian-old.conf", "sort-key debian\nmachine-id c\nversion 6.9\nlinux /k");
-	add(&menu, "debian-new.conf", "sort-key debian\nmachine-id c\nversion 6.10\nlinux /k");
-	add(&menu, "debian-b.conf", "sort-key debian\nmachine-id b\nversion 1\nlinux /k");
-	add(&menu, "arch-old.conf", "sort-key arch\nversion 1\nlinux /k");
-	expect_order(&menu, ids, 6);
+	expect_order(entries, 6, ids);
 }
 
 static void test_entries_without_tries_left_are_last(void **state)
 {
+	static const struct named_entry entries[] = {
+		{"new+0-3.conf", "version 9\nlinux /k"},
+		{"x+00.conf", "version 1\nlinux /k"},
+		{"b+3.conf", "version 5\nlinux /k"},
+		{"c+2-1.conf", "version 4\nlinux /k"},
+		/* No counters. */
+		{"a+.conf", "version 8\nlinux /k"},
+		{"a+x.conf", "version 7\nlinux /k"},
+		{"a+1-.conf", "version 6\nlinux /k"},
+		{"a+-1.conf", "version 3\nlinux /k"},
+	};
 	static const char *const ids[] = {"a+", "a+x", "a+1-", "b", "c", "a+-1", "new", "x"};
-	struct boot_menu menu = {0};
 
-	add(&menu, "new+0-3.conf", "version 9\nlinux /k");
-	add(&menu, "x+00.conf", "version 1\nlinux /k");
-	add(&menu, "b+3.conf", "version 5\nlinux /k");
-	add(&menu, "c+2-1.conf", "version 4\nlinux /k");
-	/* No counters. */
-	add(&menu, "a+.conf", "version 8\nlinux /k");
-	add(&menu, "a+x.conf", "version 7\nlinux /k");
-	add(&menu, "a+1-.conf", "version 6\nlinux /k");
-	add(&menu, "a+-1.conf", "version 3\nlinux /k");
-	expect_order(&menu, ids, 8);
+	expect_order(entries, 8, ids);
 }
 
 /* With the ending, as systemd-boot's loader.conf and bootctl have it, or without. */

@@ -130,19 +130,27 @@ static void test_a_packet_waits_for_the_rest_of_its_buffers(void **state)
 	expect_packet(8, 50, 3, 1024);
 }
 
-/* Nothing else comes that would wake the device for it. */
-static void test_a_large_packet_at_the_end_of_a_turn_arrives(void **state)
+/* As many small packets as a turn takes but one, then one of 20000 bytes. */
+static void fill_a_turn(unsigned int buffers)
 {
 	const unsigned int n = NET_TURN - 1;
 
 	fixture_start(NET_F_MRG_RXBUF, 256);
-	for (unsigned int i = 0; i < 150; i++)
+	for (unsigned int i = 0; i < buffers; i++)
 		add_buffer(i, 512);
 	kick(RX);
 	for (unsigned int i = 0; i < n; i++)
 		network_sends(i, 100);
 	network_sends(n, 20000);
 	pump();
+}
+
+/* Nothing else comes that would wake the device for it. */
+static void test_a_large_packet_at_the_end_of_a_turn_arrives(void **state)
+{
+	const unsigned int n = NET_TURN - 1;
+
+	fill_a_turn(150);
 	assert_int_equal(received(), n);
 	pump();
 	assert_int_equal(received(), n + (20000 + 511) / 512);
@@ -155,14 +163,7 @@ static void test_a_large_packet_at_the_end_of_a_turn_waits_for_buffers(void **st
 {
 	const unsigned int n = NET_TURN - 1;
 
-	fixture_start(NET_F_MRG_RXBUF, 256);
-	for (unsigned int i = 0; i < n + 20; i++)
-		add_buffer(i, 512);
-	kick(RX);
-	for (unsigned int i = 0; i < n; i++)
-		network_sends(i, 100);
-	network_sends(n, 20000);
-	pump();
+	fill_a_turn(n + 20);
 	pump();
 	assert_int_equal(f.agains[RX], 0);
 	assert_int_equal(received(), n);
