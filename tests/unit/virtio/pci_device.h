@@ -365,11 +365,17 @@ static inline void accept_features(uint64_t features)
 }
 
 /* Up to FEATURES_OK; the status. */
-static inline uint64_t negotiate(uint64_t features)
+/* The driver's reset, to its end: on a busy machine that is not at once. */
+static inline void reset_by_driver(void)
 {
 	set(STATUS, 0);
-	while (get(STATUS)) /* on a busy machine not at once */
+	while (get(STATUS))
 		sched_yield();
+}
+
+static inline uint64_t negotiate(uint64_t features)
+{
+	reset_by_driver();
 	set(STATUS, S_ACK);
 	set(STATUS, S_ACK | S_DRIVER);
 	accept_features(features);

@@ -201,8 +201,7 @@ static void start_disk(void)
 
 static void reset_disk(void)
 {
-	set(STATUS, 0);
-	eventually(get(STATUS) == 0);
+	reset_by_driver();
 }
 
 static void test_each_queue_has_its_data(void **state)

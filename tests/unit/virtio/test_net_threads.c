@@ -294,8 +294,7 @@ static void test_resets_under_load(void **state)
 		drivers_start(0);
 		for (unsigned int pair = 0; i % 4 && pair < PAIRS; pair++)
 			driver_goes_on(pair);
-		set(STATUS, 0);
-		eventually(get(STATUS) == 0);
+		reset_by_driver();
 		for (unsigned int q = 0; q < TOY_QUEUES; q++)
 			before[q] = used(q);
 		drivers_stop();
@@ -410,8 +409,7 @@ static void test_the_interface_goes(void **state)
 			eventually(get(GENERATION) == ((generation + 1) & 0xff));
 		}
 		drivers_stop();
-		set(STATUS, 0);
-		eventually(get(STATUS) == 0);
+		reset_by_driver();
 	}
 	start_card();
 	assert_false(link_is_up());

@@ -42,8 +42,7 @@ static void test_negotiation(void **state)
 	assert_int_equal(get(STATUS), S_ACK | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
 	assert_int_equal(m.toy->activations, 1);
 	assert_int_equal(m.toy->negotiated, OFFERED);
-	set(STATUS, 0);
-	assert_int_equal(get(STATUS), 0);
+	reset_by_driver();
 	assert_int_equal(negotiate(VIRTIO_F_VERSION_1), S_ACK | S_DRIVER | S_FEATURES_OK);
 }
 
@@ -62,7 +61,7 @@ static void test_features_that_were_not_offered_are_refused(void **state)
 	set(STATUS, S_ACK | S_DRIVER | S_FEATURES_OK);
 	assert_int_equal(get(STATUS), S_ACK | S_DRIVER | S_FEATURES_OK);
 	/* Bits from 64 on. */
-	set(STATUS, 0);
+	reset_by_driver();
 	set(DRIVER_FEATURE_SELECT, 3);
 	set(DRIVER_FEATURE, 1);
 	accept_features(VIRTIO_F_VERSION_1 | 1);
@@ -110,7 +109,7 @@ static void test_queue_registers(void **state)
 	assert_int_equal(get(QUEUE_DRIVER), m.rings[1].avail);
 	assert_int_equal(get(QUEUE_DEVICE), m.rings[1].used);
 	assert_queue_is_as_after_reset(0);
-	set(STATUS, 0);
+	reset_by_driver();
 	assert_int_equal(get(QUEUE_SELECT), 0);
 	assert_queue_is_as_after_reset(1);
 }

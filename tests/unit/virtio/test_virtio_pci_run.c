@@ -59,7 +59,7 @@ static void test_interrupts_by_pin_show_in_isr_until_it_is_read(void **state)
 	assert_int_equal(read_isr(), 0);
 	serve(1, 1);
 	eventually(atomic_load(&m.level));
-	set(STATUS, 0);
+	reset_by_driver();
 	assert_false(m.level);
 	assert_int_equal(read_isr(), 0);
 }
@@ -82,7 +82,7 @@ static void test_a_queue_without_vector_interrupts_nobody(void **state)
 	(void)negotiate(VIRTIO_F_VERSION_1);
 	set(QUEUE_SELECT, 0);
 	set_up_queue(0);
-	set(STATUS, 0);
+	reset_by_driver();
 	(void)negotiate(VIRTIO_F_VERSION_1);
 	set(QUEUE_DESC, m.rings[0].desc);
 	set(QUEUE_DRIVER, m.rings[0].avail);
@@ -91,7 +91,7 @@ static void test_a_queue_without_vector_interrupts_nobody(void **state)
 	set(QUEUE_ENABLE, 1);
 	set(STATUS, S_DRIVER_OK);
 	serve(0, 3);
-	set(STATUS, 0);
+	reset_by_driver();
 	assert_int_equal(hv_fake_messages(m.f.vm, NULL, 0), 0);
 }
 
@@ -166,8 +166,7 @@ static void test_a_broken_queue_needs_a_reset_and_works_after_it(void **state)
 		serve(1, 1); /* the other queue goes on, for what it is worth */
 	}
 	assert_in_range(m.lines, 1, 20);
-	set(STATUS, 0);
-	assert_int_equal(get(STATUS), 0);
+	reset_by_driver();
 }
 
 struct resetter {
@@ -395,7 +394,7 @@ static void test_doorbells_follow_the_bar(void **state)
 	cfg_write(&m.f, 0, 4, COMMAND_MEMORY | COMMAND_MASTER);
 	assert_true(hv_fake_doorbell(m.f.vm, doorbell(0), false));
 	eventually(ring_completed(&m.rings[0]) == 1);
-	set(STATUS, 0);
+	reset_by_driver();
 	assert_false(hv_fake_doorbell(m.f.vm, doorbell(0), false));
 }
 
