@@ -106,6 +106,10 @@ struct err *must_check board_create_rom(struct board *board);
 struct err *must_check board_load_rom(struct board *board);
 /* pci.c: the PCI segment and the functions on it. */
 struct err *must_check board_create_pci(struct board *board);
+/* The board owns the function; the segment gives it an address. */
+struct err *must_check board_add_pci(struct board *board, struct pci_dev *dev);
+/* virtio.c: the virtio devices, in the order of their addresses. */
+struct err *must_check board_add_virtio_devices(struct board *board);
 /* pmem.c: opens and maps all of it from `base` on, where nothing is; the end of the last one. */
 struct err *must_check board_map_pmem(struct board *board, uint64_t base, uint64_t *ret_end);
 /* The device of one. */
