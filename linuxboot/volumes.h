@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "entry.h"
 #include "fs_identity.h"
@@ -32,8 +33,8 @@ void volumes_mount(struct volumes *volumes);
 bool volumes_await_others(const struct volumes *volumes);
 void volumes_unmount(struct volumes *volumes);
 
-/* Adds the boot entries of all volumes; *ret_default is the choice of the first disk that has any,
- * its first entry where nothing on it chooses. */
+/* entries.c: adds the boot entries of all volumes; *ret_default is the choice of the first disk
+ * that has any, its first entry where nothing on it chooses. */
 void volumes_find_entries(
 	const struct volumes *volumes, struct boot_menu *menu, unsigned int *ret_default);
 
@@ -45,6 +46,10 @@ void volume_protect(const struct volume *volume, bool readonly);
 
 /* Opens a file of a volume for reading; links and ".." do not lead out of it. -errno. */
 int volume_open(const struct volume *volume, const char *path);
+
+/* A whole small file, NUL-terminated and owned by the caller; NULL if it is not there or too large,
+ * which is said. */
+char *volume_read(const struct volume *volume, const char *path, size_t *ret_len);
 
 /*
  * The volume with all files of an entry: the one that it names, else its own, else one of the same
