@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 
 import pytest
 
@@ -74,6 +75,22 @@ def test_a_hostile_driver_of_the_console_harms_only_itself(requests, tmp_path):
         machine.expect("PASS")
         assert machine.wait() == 0
     assert lines.read_text().splitlines() == [f"line {i:06}" for i in range(following)]
+
+
+@pytest.mark.parametrize("rounds", [60, pytest.param(1000, marks=pytest.mark.long)])
+def test_drivers_of_all_devices_come_and_go(rounds, tmp_path):
+    """Unbound, left behind by kexec, left behind by a crash: the device works for the next one, and leaves the memory alone."""
+    disk = tmp_path / "disk"
+    disk.write_bytes(b"\xa5" * 65536)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        status, out, err = vm.run("boot", "--kernel", program("drivers_rounds"), "-c", f"rounds={rounds}", "--entropy", "--blk",
+                                  f"path={disk}", "--net", f"fd={theirs.fileno()}", "--console", "stdio", "--console",
+                                  "null,device=virtio", "--console", "null,name=port", "--balloon", "size=4M", "--pmem",
+                                  f"path={tmp_path}/pmem,size=4M", pass_fds=(theirs.fileno(),), timeout=vm.TIMEOUT + rounds)
+    assert out.count(f": {rounds} drivers") == 6 and "PASS" in out, out + err
+    assert status == 0
+    assert disk.read_bytes() == b"\xa5" * 65536
 
 
 def test_emergency_writes_of_the_virtio_console(tmp_path):
