@@ -500,7 +500,7 @@ static void test_network_rules(void **state)
 	rejects("net", "if=t,ifname=u", "Unknown key");
 }
 
-/* Paths that nothing can be opened by, and specs that say nothing. */
+/* Paths that nothing can be opened by, and texts and specs that say nothing. */
 static void test_empty_values(void **state)
 {
 	static const char *const empty[][2] = {
@@ -513,12 +513,16 @@ static void test_empty_values(void **state)
 		{"firmware", ""},
 		{"blk", "path="},
 		{"blk", "path=x,backing="},
+		{"blk", "path=x,serial="},
 		{"blk", ""},
 		{"pmem", "path="},
 		{"pmem", ""},
 		{"net", "tap="},
 		{"net", "passt,socket="},
 		{"net", "passt,path="},
+		{"net", "passt,tcp="},
+		{"net", "passt,udp="},
+		{"net", "passt,args="},
 		{"net", ""},
 		{"console", "log,path="},
 		{"console", "socket,path="},
