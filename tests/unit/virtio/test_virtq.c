@@ -14,6 +14,7 @@
 
 #define SIZE     8
 #define RAM_SIZE 0x10000
+#define HIGH     (RAM_SIZE / 2) /* of two regions */
 #define DESC     0x1000
 #define AVAIL    0x2000
 #define USED     0x3000
@@ -91,8 +92,8 @@ static void start(struct driver *d, bool event_idx, bool indirect)
 
 	*d = (struct driver){0};
 	assert_ok(ram_create(&anon, &d->ram));
-	assert_ok(ram_add(d->ram, 0, RAM_SIZE / 2, "low"));
-	assert_ok(ram_add(d->ram, RAM_SIZE / 2, RAM_SIZE / 2, "high"));
+	assert_ok(ram_add(d->ram, 0, HIGH, "low"));
+	assert_ok(ram_add(d->ram, HIGH, RAM_SIZE - HIGH, "high"));
 	assert_int_equal(virtq_init(&d->q, d->ram, &layout), 0);
 }
 
@@ -172,7 +173,7 @@ static void test_a_chain_is_split_into_pieces_by_direction(void **state)
 	start(&d, false, false);
 	put_desc(&d, DESC, 5, BUFFERS, 16, NEXT, 2);
 	/* Across two regions: two pieces. */
-	put_desc(&d, DESC, 2, RAM_SIZE / 2 - 4, 12, NEXT | WRITE, 7);
+	put_desc(&d, DESC, 2, HIGH - 4, 12, NEXT | WRITE, 7);
 	put_desc(&d, DESC, 7, BUFFERS + 64, 1, WRITE, 0);
 	offer(&d, 5);
 	assert_int_equal(virtq_pop(&d.q, &d.chain), 1);
@@ -185,13 +186,13 @@ static void test_a_chain_is_split_into_pieces_by_direction(void **state)
 	end(&d);
 }
 
-static void test_bad_rings_are_refused(void **state)
+static void test_rings_lie_aligned_in_one_piece_of_ram(void **state)
 {
 	static const struct {
 		uint16_t size;
 		uint64_t desc, avail, used;
 		int ret;
-	} bad[] = {
+	} all[] = {
 		{0, DESC, AVAIL, USED, -EINVAL},
 		{3, DESC, AVAIL, USED, -EINVAL},
 		{VIRTQ_SIZE_MAX * 2, DESC, AVAIL, USED, -EINVAL},
@@ -204,18 +205,30 @@ static void test_bad_rings_are_refused(void **state)
 		{SIZE, UINT64_MAX - 15, AVAIL, USED, -EFAULT},
 		{SIZE, DESC, UINT64_MAX - 1, USED, -EFAULT},
 		{SIZE, DESC, AVAIL, UINT64_MAX - 3, -EFAULT},
+		/* Each byte is RAM, but they are in two regions. */
+		{SIZE, HIGH - 16, AVAIL, USED, -EFAULT},
+		{SIZE, HIGH - 16 * (SIZE - 1), AVAIL, USED, -EFAULT},
+		{SIZE, DESC, HIGH - 2, USED, -EFAULT},
+		{SIZE, DESC, HIGH - 4 - 2 * SIZE, USED, -EFAULT}, /* all but used_event */
+		{SIZE, DESC, AVAIL, HIGH - 4, -EFAULT},
+		{SIZE, DESC, AVAIL, HIGH - 4 - 8 * SIZE, -EFAULT}, /* all but avail_event */
+		/* One ends where the other region begins. */
+		{SIZE, HIGH - 16 * SIZE, HIGH, AVAIL, 0},
+		{SIZE, HIGH, HIGH - 6 - 2 * SIZE, USED, 0},
+		{SIZE, DESC, AVAIL, HIGH - 8 - 8 * SIZE, 0},
 	};
 	struct driver d;
 
 	start(&d, false, false);
 	virtq_deinit(&d.q);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct virtq_layout layout = {.size = bad[i].size,
-			.desc = bad[i].desc,
-			.driver = bad[i].avail,
-			.device = bad[i].used};
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct virtq_layout layout = {.size = all[i].size,
+			.desc = all[i].desc,
+			.driver = all[i].avail,
+			.device = all[i].used};
 
-		assert_int_equal(virtq_init(&d.q, d.ram, &layout), bad[i].ret);
+		assert_int_equal(virtq_init(&d.q, d.ram, &layout), all[i].ret);
+		virtq_deinit(&d.q);
 	}
 	end(&d);
 }
@@ -303,6 +316,24 @@ static void test_an_indirect_table_may_be_as_long_as_the_queue(void **state)
 	assert_int_equal(virtq_pop(&d.q, &d.chain), 1);
 	assert_int_equal(d.chain.n_readable, SIZE - 1);
 	assert_int_equal(d.chain.n_writable, 1);
+	end(&d);
+}
+
+/* 2.7.5.3.2 */
+static void test_an_indirect_table_may_follow_other_descriptors(void **state)
+{
+	struct driver d;
+
+	start(&d, false, true);
+	put_desc(&d, DESC, 6, BUFFERS, 8, NEXT, 1);
+	put_desc(&d, DESC, 1, TABLE, 32, INDIRECT, 0);
+	put_desc(&d, TABLE, 0, BUFFERS, 4, NEXT, 1);
+	put_desc(&d, TABLE, 1, BUFFERS, 2, WRITE, 0);
+	offer(&d, 6);
+	assert_int_equal(virtq_pop(&d.q, &d.chain), 1);
+	assert_int_equal(d.chain.n_readable, 2);
+	assert_int_equal(d.chain.n_writable, 1);
+	assert_int_equal(d.chain.iov[1].iov_len, 4);
 	end(&d);
 }
 
@@ -425,7 +456,7 @@ int main(void)
 		cmocka_unit_test(test_requests_come_back_in_order_over_the_wrap),
 		cmocka_unit_test(test_a_full_ring_is_taken_and_published_at_once),
 		cmocka_unit_test(test_a_chain_is_split_into_pieces_by_direction),
-		cmocka_unit_test(test_bad_rings_are_refused),
+		cmocka_unit_test(test_rings_lie_aligned_in_one_piece_of_ram),
 		cmocka_unit_test(test_a_loop_breaks_the_queue),
 		cmocka_unit_test(test_a_loop_of_empty_pieces_breaks_the_queue),
 		cmocka_unit_test(test_descriptors_outside_the_table_break_the_queue),
@@ -433,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_a_readable_piece_behind_a_writable_one_breaks_the_queue),
 		cmocka_unit_test(test_an_index_more_than_a_ring_ahead_breaks_the_queue),
 		cmocka_unit_test(test_an_indirect_table_may_be_as_long_as_the_queue),
+		cmocka_unit_test(test_an_indirect_table_may_follow_other_descriptors),
 		cmocka_unit_test(test_bad_indirect_descriptors_break_the_queue),
 		cmocka_unit_test(test_indirect_tables_do_not_nest_loop_or_end_early),
 		cmocka_unit_test(test_flags_suppress_interrupts_and_notifications),
