@@ -120,7 +120,8 @@ int virtq_walk(
 			flight->n = (uint16_t)(steps + 1);
 		}
 		if (!ret && desc.flags & VIRTQ_DESC_F_INDIRECT) {
-			ret = virtq_enter_indirect(q, &desc, &table);
+			/* 2.7.5.3.2 has direct descriptors before it, 2.8.19 has none. */
+			ret = q->packed && steps ? -EINVAL : virtq_enter_indirect(q, &desc, &table);
 			i = 0;
 			if (!ret)
 				continue;
