@@ -89,15 +89,15 @@ static bool loader_has_word(const char *cmdline, const char *word)
 static struct err *loader_open_files(struct loader *loader, const struct loader_options *options)
 {
 	struct err *err = fd_open_regular(
-		options->kernel, "kernel", &loader->kernel.fd, &loader->kernel.size);
+		options->kernel, loader->what, &loader->kernel.fd, &loader->kernel.size);
 	struct stat st;
 
 	/* Before anything is read: what changes later is then seen by the cache. */
 	if (!err && !fstat(loader->kernel.fd, &st))
 		loader->changed = st.st_ctim;
 	if (!err)
-		err = err_wrap(
-			loader_inspect(loader), "Cannot use the kernel \"%s\"", options->kernel);
+		err = err_wrap(loader_inspect(loader), "Cannot use the %s \"%s\"", loader->what,
+			options->kernel);
 	if (!err && options->initramfs)
 		err = fd_open_regular(options->initramfs, "initramfs", &loader->initramfs.fd,
 			&loader->initramfs.size);
@@ -114,6 +114,7 @@ struct err *loader_open(const struct loader_options *options, struct loader **re
 		return err_new(ENOMEM, "Cannot open the kernel");
 	loader->kernel.fd = -1;
 	loader->initramfs.fd = -1;
+	loader->what = options->what ? options->what : "kernel";
 	loader->pvh = options->pvh;
 	loader->unpack = options->unpack;
 	loader->kaslr = !loader_has_word(cmdline, "nokaslr");
@@ -228,7 +229,8 @@ struct err *loader_load(
 	if (!err)
 		err = loader->pvh ? pvh_load(&state) : loader_put_linux(&state);
 	if (err)
-		return err_wrap(err, "Cannot load the kernel \"%s\"", loader->kernel_path);
+		return err_wrap(
+			err, "Cannot load the %s \"%s\"", loader->what, loader->kernel_path);
 	*ret_entry = (struct loader_entry){
 		.kind = loader->pvh ? LOADER_PVH : LOADER_LINUX64,
 		.rip = state.rip,

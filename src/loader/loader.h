@@ -34,6 +34,7 @@ enum loader_entry_kind {
 
 struct loader_options {
 	const char *kernel;
+	const char *what;      /* what errors call the kernel: a literal; NULL: "kernel" */
 	bool pvh;              /* enter by the PVH note */
 	const char *initramfs; /* NULL: none */
 	const char *cmdline;   /* NULL: empty */

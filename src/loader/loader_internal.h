@@ -18,6 +18,7 @@ struct loader_file {
 };
 
 struct loader {
+	const char *what; /* a literal */
 	char *kernel_path;
 	char *initramfs_path; /* or NULL */
 	char *cmdline;

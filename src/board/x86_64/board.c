@@ -132,16 +132,19 @@ static struct err *board_open_payload(struct board *board)
 	const char *pvh = board->rom.is_pvh ? config->firmware.path : config->pvh;
 	struct loader_options options = {
 		.kernel = pvh ? pvh : config->kernel,
+		.what = board->rom.is_pvh ? "firmware" : NULL,
 		.pvh = pvh,
 		.initramfs = config->initramfs,
 		.cmdline = config->cmdline,
 		.unpack = config->kernel_unpack == KERNEL_UNPACK_HOST,
 		.cache = config->kernel_cache,
 	};
+	struct err *err;
 
 	if (board->rom.code)
 		return NULL;
-	return loader_open(&options, &board->loader);
+	err = loader_open(&options, &board->loader);
+	return board->rom.is_pvh ? err_wrap(err, "--firmware path=%s", pvh) : err;
 }
 
 static struct err *board_create_parts(struct board *board)
