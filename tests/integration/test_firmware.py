@@ -172,8 +172,8 @@ def test_without_variables():
 
 
 def test_bad_files(variables, tmp_path):
-    def fails(text, firmware):
-        status, _, err = run("boot", "--firmware", firmware, "--console", "null")
+    def fails(text, firmware, *args):
+        status, _, err = run("boot", "--firmware", firmware, "--console", "null", *args)
         assert status == 1 and text in err, (status, err)
 
     odd = tmp_path / "odd.fd"
@@ -185,5 +185,13 @@ def test_bad_files(variables, tmp_path):
     fails("not a multiple of 4 KiB", f"{CODE},vars={odd}")
     shutil.copy("/usr/share/OVMF/OVMF_VARS.fd", tmp_path / "2m.fd")
     fails("are not those of this firmware", f"{CODE},vars={tmp_path}/2m.fd")
+    shutil.copy(CODE, tmp_path / "code.fd")
+    fails("are image and variables swapped?", f"{VARS},vars={tmp_path}/code.fd")
+    (tmp_path / "zeros.fd").write_bytes(bytes(16 << 20))
+    fails("no code at the reset vector", f"{tmp_path}/zeros.fd")
+    (tmp_path / "empty").touch()
+    fails("It is empty", f"{CODE},vars={variables}", "--kernel", f"{tmp_path}/empty")
+    fails("neither a bzImage nor an EFI program", CODE, "--kernel", data("debian12-cloud.vmlinux"))
+    fails("is a directory", CODE, "--kernel", data("debian12-cloud.bzImage"), "--initramfs", str(tmp_path))
     with uefi(variables, "--console", "null"):
         fails("in use by another virtual machine", f"{CODE},vars={variables}")

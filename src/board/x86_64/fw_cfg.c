@@ -14,11 +14,9 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "device/fw_cfg.h"
+#include "loader/linux_params.h"
 
-#define FW_CFG_E820_SIZE   20u
-#define FW_CFG_SETUP_MIN   0x206 /* of a bzImage: up to the magic number and past it */
-#define FW_CFG_SETUP_SECTS 0x1f1
-#define FW_CFG_SETUP_MAGIC 0x202
+#define FW_CFG_E820_SIZE 20u
 
 static struct err *board_fw_cfg_machine(struct board *board)
 {
@@ -73,24 +71,27 @@ static struct err *board_fw_cfg_sized(struct board *board, enum fw_cfg_key size_
 	return err ? err : fw_cfg_add(board->fw_cfg, data_key, content);
 }
 
-/* Bytes of the real-mode part of a bzImage; of another kind of file, none. */
-static struct err *board_kernel_setup_size(int fd, uint64_t size, uint64_t *ret_setup)
+/* Bytes of the real-mode part of a bzImage; another file has none. What firmware is to start is
+ * checked, as of what it cannot start it says nothing: the loader has seen any other kernel. */
+static struct err *board_kernel_setup_size(
+	const struct board *board, int fd, uint64_t size, uint64_t *ret_setup)
 {
-	uint8_t head[FW_CFG_SETUP_MIN];
+	uint8_t head[LINUX_MAGIC + 4] = {0};
+	struct linux_setup setup = {0};
+	struct err *err = NULL;
 	int ret;
 
-	*ret_setup = 0;
-	if (size < sizeof(head))
-		return NULL;
-	ret = fd_pread_full(fd, head, sizeof(head), 0);
+	if (!size)
+		return err_new(ENOEXEC, "It is empty");
+	ret = fd_pread_full(fd, head, MIN(size, (uint64_t)sizeof(head)), 0);
 	if (ret)
 		return err_new(-ret, "It cannot be read");
-	if (!memcmp(head + FW_CFG_SETUP_MAGIC, "HdrS", 4)) {
-		unsigned int sectors = head[FW_CFG_SETUP_SECTS] ? head[FW_CFG_SETUP_SECTS] : 4;
-
-		*ret_setup = MIN((uint64_t)(sectors + 1) * 512, size);
-	}
-	return NULL;
+	if (!memcmp(head + LINUX_MAGIC, "HdrS", 4))
+		err = linux_setup_read(fd, size, &setup);
+	else if (board->rom.code && memcmp(head, "MZ", 2))
+		err = err_new(ENOEXEC, "It is neither a bzImage nor an EFI program");
+	*ret_setup = setup.code_offset;
+	return err;
 }
 
 static struct err *board_fw_cfg_kernel(struct board *board, const char *path)
@@ -100,7 +101,7 @@ static struct err *board_fw_cfg_kernel(struct board *board, const char *path)
 	struct err *err = fd_open_regular(path, "kernel", &fd, &size);
 
 	if (!err)
-		err = board_kernel_setup_size(fd, size, &setup);
+		err = board_kernel_setup_size(board, fd, size, &setup);
 	if (!err)
 		err = board_fw_cfg_sized(board, FW_CFG_SETUP_SIZE, FW_CFG_SETUP_DATA,
 			&(struct fw_cfg_content){.fd = fd, .size = setup});

@@ -26,6 +26,7 @@
 #define ROM_VOLUME_HEADER 48 /* PI 1.7, volume 3, 3.2.1: EFI_FIRMWARE_VOLUME_HEADER */
 #define ROM_VOLUME_LENGTH 32
 #define ROM_VOLUME_SIGN   40
+#define ROM_VECTOR_SIZE   16 /* from the reset vector to 4 GiB */
 
 static struct err *rom_check_size(const char *what, const char *path, uint64_t size)
 {
@@ -47,6 +48,28 @@ static struct err *rom_map(const char *path, int fd, uint64_t size, uint8_t **re
 }
 
 /* ---- Code ---- */
+
+/* A processor that starts in erased or empty flash says nothing for ever. */
+static struct err *rom_check_vector(const struct board_rom *rom, const char *path)
+{
+	const uint8_t *vector = rom->code + (rom->code_size - ROM_VECTOR_SIZE);
+	bool same = !memcmp(vector, vector + 1, ROM_VECTOR_SIZE - 1);
+
+	if (same && (*vector == 0xff || !*vector))
+		return err_new(0,
+			"The firmware \"%s\" has no code at the reset vector, its last 16 bytes: are image and variables swapped?",
+			path);
+	return NULL;
+}
+
+/* UEFI looks for a kernel in fw_cfg; a BIOS needs an option ROM for that, which is not here. */
+static void rom_warn_of_kernel(const struct board_rom *rom, const struct vm_config *config)
+{
+	if (config->kernel && memcmp(rom->code + ROM_VOLUME_SIGN, "_FVH", 4))
+		log_warn(
+			"The firmware \"%s\" is no UEFI image: it may ignore --kernel, as SeaBIOS does",
+			config->firmware.path);
+}
 
 static struct err *rom_open_code(struct board *board, const char *path)
 {
@@ -71,7 +94,9 @@ static struct err *rom_open_code(struct board *board, const char *path)
 		return NULL;
 	}
 	err = rom_check_size("firmware", path, rom->code_size);
-	return err ? err : rom_map(path, fd, rom->code_size, &rom->code);
+	if (!err)
+		err = rom_map(path, fd, rom->code_size, &rom->code);
+	return err ? err : rom_check_vector(rom, path);
 }
 
 /* ---- Variables ---- */
@@ -151,6 +176,8 @@ struct err *board_open_rom(struct board *board)
 		return err_new(0,
 			"The firmware \"%s\" is an ELF file: it takes neither variables nor a kernel",
 			config->path);
+	if (board->rom.code)
+		rom_warn_of_kernel(&board->rom, board->config);
 	return config->vars ? err_wrap(rom_open_vars(&board->rom, config->vars),
 				      "--firmware vars=%s", config->vars)
 			    : NULL;

@@ -56,13 +56,19 @@ static void create(struct machine *m)
 	machine_create(m, 1, options);
 }
 
-static void refuse(const char *option, const char *part)
+/* `kernel` may be NULL. */
+static void refuse_with(const char *option, const char *kernel, const char *part)
 {
-	const char *const options[] = {"firmware", option, NULL};
+	const char *const options[] = {"firmware", option, kernel ? "kernel" : NULL, kernel, NULL};
 	struct machine m;
 
 	assert_err(machine_try(&m, 1, options), part);
 	machine_free(&m);
+}
+
+static void refuse(const char *option, const char *part)
+{
+	refuse_with(option, NULL, part);
 }
 
 static void test_where_it_is(void **state)
@@ -125,6 +131,13 @@ static void test_the_code_is_kept_as_it_is(void **state)
 	assert_int_equal(byte, 0);
 }
 
+/* An image of another size, with code at its end. */
+static void resize_code(size_t size)
+{
+	assert_int_equal(ftruncate(files.code_fd, (off_t)size), 0);
+	assert_int_equal(pwrite(files.code_fd, "\xeb\xfe", 2, (off_t)size - 16), 2);
+}
+
 static void test_sizes(void **state)
 {
 	char option[160];
@@ -143,7 +156,7 @@ static void test_sizes(void **state)
 	assert_int_equal(ftruncate(files.code_fd, (32 << 20)), 0);
 	refuse(files.code, "up to 16 MiB");
 	(void)snprintf(option, sizeof(option), "%s,vars=/dev", files.code);
-	assert_int_equal(ftruncate(files.code_fd, CODE_SIZE), 0);
+	resize_code(CODE_SIZE);
 	refuse(option, "Cannot write the firmware's variables");
 	(void)snprintf(option, sizeof(option), "%s,vars=/dev/null", files.code);
 	refuse(option, "not a regular file");
@@ -156,7 +169,7 @@ static void test_the_code_holds_no_variables(void **state)
 {
 	char option[200];
 
-	assert_int_equal(ftruncate(files.code_fd, MIB(1)), 0);
+	resize_code(MIB(1));
 	(void)snprintf(option, sizeof(option), "%s,vars=%s", files.code, files.code);
 	refuse(option, "is the firmware itself");
 	(void)snprintf(option, sizeof(option), "%s,vars=/dev/fd/%d", files.code, files.code_fd);
@@ -172,6 +185,60 @@ static void test_variables_that_were_cut(void **state)
 	store_le64(header + 32, VARS_SIZE + 1);
 	assert_int_equal(pwrite(files.vars_fd, header, sizeof(header), 0), sizeof(header));
 	refuse(files.option, "were cut");
+}
+
+/* Erased flash, as variables end in it, and zeros. One byte of code is enough to be believed. */
+static void test_code_that_does_not_start(void **state)
+{
+	static const uint8_t fill[] = {0xff, 0x00};
+	uint8_t end[16];
+	struct machine m;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fill); i++) {
+		memset(end, fill[i], sizeof(end));
+		assert_int_equal(pwrite(files.code_fd, end, 16, CODE_SIZE - 16), 16);
+		refuse(files.code, "no code at the reset vector");
+		refuse(files.option, "are image and variables swapped?");
+		for (unsigned int at = 0; at < sizeof(end); at += 15) {
+			end[at] = 0xeb;
+			assert_int_equal(pwrite(files.code_fd, end, 16, CODE_SIZE - 16), 16);
+			create(&m);
+			machine_free(&m);
+			end[at] = fill[i];
+		}
+	}
+	memset(end, 0x90, sizeof(end));
+	assert_int_equal(pwrite(files.code_fd, end, 16, CODE_SIZE - 16), 16);
+	create(&m);
+	machine_free(&m);
+}
+
+/* What a kernel alone is refused for; what UEFI can start besides goes to it as it is. */
+static void test_kernels(void **state)
+{
+	const char *options[] = {"firmware", files.option, "kernel", NULL, NULL};
+	uint8_t image[2048] = {0};
+	struct machine m;
+	char kernel[64];
+	int fd = memfd_create("kernel", 0);
+
+	(void)snprintf(kernel, sizeof(kernel), "/proc/self/fd/%d", fd);
+	options[3] = kernel;
+	refuse_with(files.option, "/nowhere", "No such file");
+	refuse_with(files.option, kernel, "It is empty");
+	assert_int_equal(pwrite(fd, "M", 1, 0), 1);
+	refuse_with(files.option, kernel, "It is neither a bzImage nor an EFI program");
+	assert_int_equal(pwrite(fd, "\177ELF", 4, 0), 4);
+	refuse_with(files.option, kernel, "It is neither a bzImage nor an EFI program");
+	assert_int_equal(pwrite(fd, "MZ", 2, 0), 2);
+	machine_create(&m, 1, options);
+	machine_free(&m);
+	memcpy(image + 0x202, "HdrS\x01\x02", 6);
+	assert_int_equal(pwrite(fd, image, sizeof(image), 0), sizeof(image));
+	refuse_with(files.option, kernel, "older than 2.12");
+	assert_int_equal(ftruncate(fd, 0x206), 0);
+	refuse_with(files.option, kernel, "The bzImage is truncated");
+	close(fd);
 }
 
 static void test_variables_belong_to_one_machine(void **state)
@@ -191,7 +258,8 @@ static void test_variables_belong_to_one_machine(void **state)
 static void test_an_elf_file_is_started_by_its_note(void **state)
 {
 	assert_int_equal(pwrite(files.code_fd, "\177ELF", 4, 0), 4);
-	refuse(files.code, "neither variables nor a kernel");
+	refuse(files.code, "Cannot use the firmware");
+	refuse_with(files.code, "/nowhere", "neither variables nor a kernel");
 	refuse(files.option, "neither variables nor a kernel");
 }
 
@@ -206,6 +274,8 @@ int main(void)
 		TEST(test_sizes),
 		TEST(test_the_code_holds_no_variables),
 		TEST(test_variables_that_were_cut),
+		TEST(test_code_that_does_not_start),
+		TEST(test_kernels),
 		TEST(test_variables_belong_to_one_machine),
 		TEST(test_an_elf_file_is_started_by_its_note),
 	};

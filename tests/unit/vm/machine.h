@@ -101,13 +101,15 @@ static inline void machine_on_log(
 		m->crashes++;
 }
 
-/* `options`: pairs of an option and its value, NULL at the end; may be NULL. */
+/* `options`: pairs of an option and its value, NULL at the end; may be NULL. Without a kernel or
+ * firmware among them there is the tiny kernel. */
 static inline struct err *must_check machine_try(
 	struct machine *m, unsigned int n_vcpus, const char *const *options)
 {
 	static const uint8_t code[] = {0xf4, 0xeb, 0xfd};
 	struct vm_config_builder builder = {0};
 	struct vm_config config = {0};
+	bool has_payload = false;
 	bool has_console = false;
 	bool has_memory = false;
 	char cpu[32];
@@ -119,13 +121,15 @@ static inline struct err *must_check machine_try(
 	(void)log_bind(m->log);
 	tiny_kernel_create(&m->kernel, code, sizeof(code));
 	(void)snprintf(cpu, sizeof(cpu), "count=%u", n_vcpus);
-	assert_ok(vm_config_set(&builder, "kernel", m->kernel.path));
 	assert_ok(vm_config_set(&builder, "cpu", cpu));
 	for (; options && *options; options += 2) {
+		has_payload |= !strcmp(options[0], "kernel") || !strcmp(options[0], "firmware");
 		has_console |= !strcmp(options[0], "console");
 		has_memory |= !strcmp(options[0], "memory");
 		assert_ok(vm_config_set(&builder, options[0], options[1]));
 	}
+	if (!has_payload)
+		assert_ok(vm_config_set(&builder, "kernel", m->kernel.path));
 	if (!has_console)
 		assert_ok(vm_config_set(&builder, "console", "null"));
 	if (!has_memory)
