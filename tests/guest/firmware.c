@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Stands for firmware in an ELF file with a PVH note, such as rust-hypervisor-firmware: linked at
- * 1 MiB, it shows what it was given (Xen, public/arch-x86/hvm/start_info.h), finds the disk without
- * touching PCI's command registers, and reads its first sector.
+ * 1 MiB, it shows what it was given (Xen, public/arch-x86/hvm/start_info.h), reads what fw_cfg and
+ * CMOS tell of the machine, writes a line to the debug port, finds the disk without touching PCI's
+ * command registers, and reads its first sector.
  */
 #include "guest_virtio.h"
 
@@ -12,6 +13,18 @@
 #define BLK_ID      2
 #define COMMAND_ALL 6 /* memory, bus master */
 #define PORT_RTC    0x70
+#define PORT_DEBUG  0x402
+#define PORT_FW_CFG 0x510
+
+/* Keys of fw_cfg (QEMU, docs/specs/fw_cfg.rst; include/standard-headers/linux/qemu_fw_cfg.h). */
+#define FW_SIGNATURE 0x00
+#define FW_ID        0x01
+#define FW_RAM_SIZE  0x03
+#define FW_NOGRAPHIC 0x04
+#define FW_NB_CPUS   0x05
+#define FW_BOOT_MENU 0x0e
+#define FW_MAX_CPUS  0x0f
+#define FW_FILE_DIR  0x19
 
 extern char bss_end[];
 
@@ -62,6 +75,55 @@ static void check_clock(void)
 	expect(inb(PORT_RTC + 1) == 0x80);
 }
 
+/* The first 8 bytes of an item; behind its end there are zeros. */
+static uint64_t fw_cfg(uint16_t key)
+{
+	uint64_t value = 0;
+
+	outw(PORT_FW_CFG, key);
+	for (unsigned int i = 0; i < 8; i++)
+		value |= (uint64_t)inb(PORT_FW_CFG + 1) << (8 * i);
+	return value;
+}
+
+/* Of a machine whose RAM is all below the hole. */
+static uint64_t ram_end(uint64_t info)
+{
+	uint64_t entry = mmio_read64(info + 40);
+	uint32_t n = mmio_read32(info + 48);
+	uint64_t end = 0;
+
+	for (uint32_t i = 0; i < n; i++, entry += 24) {
+		uint64_t last = mmio_read64(entry) + mmio_read64(entry + 8);
+
+		if (mmio_read32(entry + 16) == RANGE_RAM && last > end)
+			end = last;
+	}
+	return end;
+}
+
+static void check_fw_cfg(void)
+{
+	uint64_t cpus = fw_cfg(FW_NB_CPUS);
+
+	print("fw_cfg: %lu processors\n", cpus);
+	expect(fw_cfg(FW_SIGNATURE) == 0x554d4551); /* QEMU */
+	expect(fw_cfg(FW_ID) == 3);                 /* ports and DMA */
+	expect(fw_cfg(FW_RAM_SIZE) == ram_end(guest_boot_info()));
+	expect(fw_cfg(FW_MAX_CPUS) == cpus);
+	expect(fw_cfg(FW_NOGRAPHIC) == 1);
+	expect(fw_cfg(FW_BOOT_MENU) == 0);
+	/* The map of RAM alone: the tables are in RAM. */
+	expect((fw_cfg(FW_FILE_DIR) & 0xffffffff) == 0x01000000);
+}
+
+static void write_debug_line(const char *text)
+{
+	expect(inb(PORT_DEBUG) == 0xe9);
+	while (*text)
+		outb(PORT_DEBUG, (uint8_t)*text++);
+}
+
 static void check_enabled(void)
 {
 	for (unsigned int slot = 0; slot < 32; slot++) {
@@ -89,6 +151,8 @@ void guest_main(void)
 {
 	check_start_info();
 	check_clock();
+	check_fw_cfg();
+	write_debug_line("the firmware's own line\n");
 	check_enabled();
 	if (!virtio_find(BLK_ID, &device))
 		fail("no disk to boot from");

@@ -102,13 +102,24 @@ def test_emergency_writes_of_the_virtio_console(tmp_path):
 
 
 def test_firmware_with_a_pvh_note(tmp_path):
+    """It has PVH's start information, fw_cfg, CMOS, and the debug port."""
     disk = tmp_path / "disk"
     disk.write_bytes(b"first sector".ljust(65536, b"\0"))
-    status, out, err = vm.run("boot", "--firmware", program("firmware"), "--blk", f"path={disk}")
-    assert "disk: first sector\n" in out.replace("\r", "") and "PASS" in out, out + err
-    assert status == 0
+    status, out, err = vm.run("-l", "firmware=debug", "boot", "--firmware", program("firmware"), "--blk", f"path={disk}")
+    assert "fw_cfg: 1 processors\n" in out.replace("\r", "") and "disk: first sector\n" in out.replace("\r", "") and "PASS" in out, out + err
+    assert "firmware: the firmware's own line\n" in err and status == 0, err
+    status, out, err = vm.run("boot", "--firmware", program("firmware"), "--cpu", "count=3", "--memory", "size=320M",
+                              "--blk", f"path={disk}")
+    assert "fw_cfg: 3 processors\n" in out.replace("\r", "") and "PASS" in out and status == 0, out + err
     status, out, err = vm.run("boot", "--firmware", program("firmware"))
     assert "FAIL: no disk to boot from" in out, out + err
+
+
+def test_firmware_in_a_broken_elf_file(tmp_path):
+    broken = tmp_path / "elf"
+    broken.write_bytes(b"\x7fELF")
+    status, _, err = vm.run("boot", "--firmware", str(broken))
+    assert status == 1 and f'--firmware path={broken}: Cannot use the firmware "{broken}"' in err, err
 
 
 @pytest.mark.parametrize("how", ["jump", "hole", "stack"])

@@ -165,7 +165,7 @@ struct err *board_create_fw_cfg(struct board *board)
 		.pio = board->pio, .ram = board->ram, .port = X86_PORT_FW_CFG};
 	struct err *err;
 
-	if (!board->config->n_fw_cfg && !board->rom.code)
+	if (!board->config->n_fw_cfg && !board->config->firmware.given)
 		return NULL;
 	err = fw_cfg_create(&options, &board->fw_cfg);
 	if (err)
@@ -176,6 +176,7 @@ struct err *board_create_fw_cfg(struct board *board)
 		err = board_fw_cfg_e820(board);
 	if (!err)
 		err = board_fw_cfg_payload(board);
+	/* Firmware that the loader starts finds the tables in RAM. */
 	if (!err && board->rom.code)
 		err = board_fw_cfg_tables(board);
 	for (size_t i = 0; !err && i < board->config->n_fw_cfg; i++)
