@@ -7,7 +7,6 @@
 #include "arch/x86_64/layout.h"
 
 #define VIRTIO_VENDOR       0x1af4
-#define VIRTIO_ID_BASE      0x1040
 #define VIRTIO_VERSION_1_HI 1u /* bit 32 */
 #define PCI_CAP_VENDOR      0x09
 #define SPINS               (1u << 24)

@@ -9,6 +9,7 @@
 #include "guest.h"
 
 #define VIRTIO_QUEUE_SIZE    16
+#define VIRTIO_ID_BASE       0x1040 /* PCI device number of virtio id 0 */
 
 #define VIRTIO_ACKNOWLEDGE   1
 #define VIRTIO_DRIVER        2

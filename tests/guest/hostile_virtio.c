@@ -26,28 +26,34 @@ static void begin(uint64_t features)
 	expect(virtio_status(&device) & VIRTIO_DRIVER_OK);
 }
 
-/* A proper request: of random bytes, or of the disk's first sector. */
-static void works(void)
+/* A proper request, the n-th: of random bytes, or of the disk's first sector. */
+static void request(uint16_t n)
 {
 	bool is_disk = pci_read(0, device.slot, 0, 0) >> 16 == 0x1042;
 
-	begin(0);
 	memset(buffer, 0, 16);
 	buffer[600] = GARBAGE;
 	set(0, (uint64_t)buffer, 16, VIRTIO_DESC_NEXT, 1);
 	set(1, (uint64_t)buffer + 64, 512, VIRTIO_DESC_WRITE | VIRTIO_DESC_NEXT, 2);
 	set(2, (uint64_t)buffer + 600, 1, VIRTIO_DESC_WRITE, 0);
 	virtio_submit(&device, is_disk ? 0 : 1);
-	expect(virtio_wait(&device, 1));
-	expect(device.ring->used.ring[0].len == 513);
+	expect(virtio_wait(&device, n));
+	expect(device.ring->used.ring[(n - 1) % VIRTIO_QUEUE_SIZE].len == 513);
 	expect(!is_disk || buffer[600] == 0);
 }
 
-/* Submits the chain at 0, which may be refused in either way, or be used. */
-static void submit_bad(void)
+static void works(void)
 {
-	virtio_submit(&device, 0);
-	(void)virtio_wait(&device, 1);
+	begin(0);
+	request(1);
+}
+
+/* A chain that no device may use: it needs a reset. */
+static void submit_broken(uint16_t head)
+{
+	virtio_submit(&device, head);
+	expect(!virtio_wait(&device, 1));
+	expect(device.ring->used.idx == 0);
 	works();
 }
 
@@ -55,29 +61,26 @@ static void bad_chains(void)
 {
 	begin(0);
 	set(0, (uint64_t)buffer, 16, VIRTIO_DESC_NEXT, 0);
-	submit_bad();
+	submit_broken(0);
 	begin(0);
 	set(0, (uint64_t)buffer, 16, VIRTIO_DESC_NEXT | VIRTIO_DESC_WRITE, 1);
 	set(1, (uint64_t)buffer, 16, VIRTIO_DESC_NEXT | VIRTIO_DESC_WRITE, 0);
-	submit_bad();
+	submit_broken(0);
 	begin(0);
 	set(0, (uint64_t)buffer, 16, VIRTIO_DESC_NEXT, VIRTIO_QUEUE_SIZE);
-	submit_bad();
+	submit_broken(0);
 	begin(0);
 	set(0, (uint64_t)buffer, 16, VIRTIO_DESC_NEXT | VIRTIO_DESC_WRITE, 1);
 	set(1, (uint64_t)buffer, 16, 0, 0);
-	submit_bad();
+	submit_broken(0);
 	begin(0);
 	for (unsigned int i = 0; i < VIRTIO_QUEUE_SIZE; i++)
 		set(i, (uint64_t)buffer, i & 1 ? 0xffffffff : 0, 0xffff, 0xffff);
-	submit_bad();
+	submit_broken(0);
 	begin(0);
-	virtio_submit(&device, VIRTIO_QUEUE_SIZE);
-	(void)virtio_wait(&device, 1);
+	submit_broken(VIRTIO_QUEUE_SIZE);
 	begin(0);
-	virtio_submit(&device, 0xffff);
-	(void)virtio_wait(&device, 1);
-	works();
+	submit_broken(0xffff);
 }
 
 static void bad_buffers(void)
@@ -90,7 +93,8 @@ static void bad_buffers(void)
 			set(0, (uint64_t)buffer, 16, VIRTIO_DESC_NEXT, 1);
 			set(1, virtio_nowhere[i], lengths[j], VIRTIO_DESC_WRITE, 0);
 			virtio_submit(&device, j & 1);
-			(void)virtio_wait(&device, 1);
+			/* Nothing, wherever it is, may be used. */
+			expect(!virtio_wait(&device, 1) || lengths[j] == 0);
 		}
 	}
 	works();
@@ -106,7 +110,9 @@ static void many_buffers(void)
 			i + 1 < VIRTIO_QUEUE_SIZE ? VIRTIO_DESC_NEXT | VIRTIO_DESC_WRITE
 						  : VIRTIO_DESC_WRITE,
 			(uint16_t)(i + 1));
-	submit_bad();
+	virtio_submit(&device, 0);
+	expect(virtio_wait(&device, 1));
+	works();
 }
 
 static void bad_indices(void)
@@ -128,8 +134,7 @@ static void indirect(uint64_t addr, uint32_t len, uint16_t flags)
 	begin(FEATURE_INDIRECT);
 	set(0, addr, len, flags, 1);
 	set(1, (uint64_t)buffer, 16, VIRTIO_DESC_WRITE, 0);
-	virtio_submit(&device, 0);
-	(void)virtio_wait(&device, 1);
+	submit_broken(0);
 }
 
 static void bad_tables(void)
@@ -157,7 +162,7 @@ static void bad_tables(void)
 	/* Without the feature. */
 	begin(0);
 	set(0, (uint64_t)table, 16, VIRTIO_DESC_INDIRECT, 0);
-	submit_bad();
+	submit_broken(0);
 }
 
 /* Rings in bad places: no DRIVER_OK, or a device that needs a reset; and no write outside RAM. */
@@ -183,6 +188,17 @@ static void bad_rings(void)
 	works();
 }
 
+static void expect_registers_of_queue_0(void)
+{
+	uint64_t common = device.common;
+
+	expect(mmio_read16(common + VIRTIO_Q_SIZE) == VIRTIO_QUEUE_SIZE);
+	expect(mmio_read16(common + VIRTIO_Q_ENABLE) == 1);
+	expect(mmio_read64(common + VIRTIO_Q_DESC) == (uint64_t)&device.ring->desc);
+	expect(mmio_read64(common + VIRTIO_Q_AVAIL) == (uint64_t)&device.ring->avail);
+	expect(mmio_read64(common + VIRTIO_Q_USED) == (uint64_t)&device.ring->used);
+}
+
 /* The registers of a live queue do not move. */
 static void live_registers(void)
 {
@@ -190,19 +206,24 @@ static void live_registers(void)
 
 	begin(0);
 	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		mmio_write16(device.common + VIRTIO_Q_SELECT, 0);
 		mmio_write16(device.common + VIRTIO_Q_SIZE, sizes[i]);
 		mmio_write16(device.common + VIRTIO_Q_ENABLE, 0);
 		mmio_write16(device.common + VIRTIO_Q_ENABLE, 1);
 		mmio_write64(device.common + VIRTIO_Q_DESC, virtio_nowhere[i]);
 		mmio_write64(device.common + VIRTIO_Q_AVAIL, virtio_nowhere[i] + 1);
 		mmio_write64(device.common + VIRTIO_Q_USED, virtio_nowhere[i] + 3);
-		mmio_write16(device.common + VIRTIO_Q_SELECT, sizes[i]);
 		mmio_write32(device.common + VIRTIO_GUEST_FEATURE, 0xffffffff);
+		expect_registers_of_queue_0();
+		/* Of queues that are not there. */
+		mmio_write16(device.common + VIRTIO_Q_SELECT, sizes[i] | 0x400);
+		expect(mmio_read16(device.common + VIRTIO_Q_SIZE) == 0);
+		mmio_write16(device.common + VIRTIO_Q_SIZE, sizes[i]);
+		mmio_write16(device.common + VIRTIO_Q_ENABLE, 1);
 		virtio_kick(&device);
+		request((uint16_t)(i + 1));
 	}
-	set(0, (uint64_t)buffer, 16, VIRTIO_DESC_NEXT, 1);
-	set(1, (uint64_t)buffer + 64, 513, VIRTIO_DESC_WRITE, 0);
-	submit_bad();
+	works();
 }
 
 static void bad_features(void)
