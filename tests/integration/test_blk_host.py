@@ -134,6 +134,26 @@ def test_a_disk_that_does_not_answer_holds_nothing_else(base, tmp_path):
                 assert f"{name} read:0" in vm.text() and f"{name} written:0" in vm.text()
 
 
+def test_a_reset_and_the_end_wait_for_a_disk_that_does_not_answer(base):
+    """What it still does would otherwise reach the memory of the next system, or nobody."""
+    script = ("dd if=/dev/vda of=/dev/null bs=4k count=8 iflag=direct; echo started:$?; read x; "
+              "(dd if=/dev/vda of=/dev/null bs=4k skip=64 count=1 iflag=direct) & "
+              "until grep -q 1 /sys/block/vda/inflight; do sleep 0.1; done; echo held; read how; $how -f")
+    with null_disk("disk0") as disk, Mapped("slow", disk, 0, 8192) as slow:
+        with VM(*guest(base, f"path={slow.path},direct=on", script)) as vm:
+            for starts, how in ((1, "reboot"), (2, "poweroff")):
+                vm.expect("started:0")
+                slow.hold()
+                vm.send("\n")
+                vm.expect("\nheld")
+                vm.send(f"{how}\n")
+                with pytest.raises(subprocess.TimeoutExpired):
+                    vm.process.wait(2)
+                assert vm.output.count(b"started:0") == starts
+                slow.release()
+            assert vm.wait() == 0, vm.error_text()
+
+
 def test_the_guest_chooses_when_writes_are_stable(base):
     """CONFIG_WCE: what it writes through is on the host's disk without a flush, and what it writes back is after one."""
     script = ("cd /sys/block/vda; w() { yes | dd of=/dev/vda bs=64k seek=$1 count=16 iflag=fullblock oflag=direct conv=notrunc; }; "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each of Debian's kernels drives every virtio device, on both kinds of rings, with what features it knows."""
+"""Each of Debian's kernels drives every device, on both kinds of rings, with what features it knows."""
 import hashlib
 import os
 
@@ -30,13 +30,15 @@ def test_devices_with_all_features_of_a_kernel(tmp_path, kernel, packed):
     script = ("cd /sys/bus/virtio/devices;for i in 0 1 2 3 4 5;do cat virtio$i/features;done;ifconfig eth0 10.77.0.2 up;"
               "md5sum </dev/vda;dd if=/dev/vda of=/dev/vda bs=64k count=8 seek=32 conv=fsync 2>/dev/null;"
               f"head -c 64 /dev/hwrng|wc -c;ping -c 2 -W 10 {HOST};"
-              ". devices.sh;within_time pmem_syncs 7;within_time has_inflated 1024;within_time port_says agent said;echo others:$?;"
+              ". devices.sh;within_time pmem_syncs 7&&within_time has_inflated 1024&&within_time port_says agent said&&"
+              "within_time console_says said&&within_time watchdog_works;echo others:$?;"
               f"ethtool -G eth0 rx 64 tx 128&&ping -c 2 -W 10 {HOST};ethtool -g eth0|grep -A9 Current")
     with tap() as name, VM("boot", "--kernel", data(kernel + ".bzImage"), "--initramfs", data("initramfs-" + kernel), "--memory",
                            "size=512M", "--cpu", "count=2", "--blk", f"path={path},packed={packed}", "--net",
                            f"tap,if={name},packed={packed}", "--entropy", f"packed={packed}", "--pmem",
                            f"path={tmp_path}/pmem,size=32M,packed={packed}", "--balloon", f"size=4M,packed={packed}", "--console",
-                           "stdio", "--console", f"log,path={tmp_path}/agent,name=agent,packed={packed}", "--cmdline",
+                           "stdio", "--console", f"log,path={tmp_path}/agent,name=agent,packed={packed}", "--console",
+                           f"log,path={tmp_path}/console,device=virtio,packed={packed}", "--watchdog", "--cmdline",
                            QUIET + "alioth.run=" + script.replace(" ", "+")) as vm:
         taken = [features(vm.expect(r"([01]{64})\r?\n").group(1)) for _ in range(6)]
         vm.expect(hashlib.md5(content).hexdigest())
@@ -54,4 +56,4 @@ def test_devices_with_all_features_of_a_kernel(tmp_path, kernel, packed):
     known = KNOWS[kernel.split("-")[0]]
     chosen = known | ({PACKED} if packed == "on" else set())
     assert [t & transport for t in taken] == [chosen] * 6
-    assert (tmp_path / "agent").read_text() == "said\n"
+    assert (tmp_path / "agent").read_text() == (tmp_path / "console").read_text() == "said\n"
