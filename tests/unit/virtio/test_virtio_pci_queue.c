@@ -44,31 +44,61 @@ static void run_driver(unsigned int q, struct driver *d, unsigned int n)
 	}
 }
 
-static void test_every_format_is_served(void **state)
+/* A feature of the ring, or of the transport, for each bit. */
+static uint64_t features_of(unsigned int bits)
+{
+	static const uint64_t features[] = {VIRTIO_F_RING_PACKED, VIRTIO_F_EVENT_IDX,
+		VIRTIO_F_INDIRECT_DESC, VIRTIO_F_IN_ORDER, VIRTIO_F_RING_RESET,
+		VIRTIO_F_NOTIFICATION_DATA, VIRTIO_F_NOTIF_CONFIG_DATA};
+	uint64_t all = VIRTIO_F_VERSION_1;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(features); i++)
+		if (bits >> i & 1)
+			all |= features[i];
+	return all;
+}
+
+/* Queue q with its driver; which size it has is by the turn. */
+static void begin_driver(unsigned int q, struct driver *d, unsigned int bits, unsigned int turn)
 {
 	static const uint16_t sizes[] = {16, 1, 8, 5};
+	const struct driver_features has = {.packed = bits & 1,
+		.event_idx = bits & 2,
+		.indirect = bits & 4,
+		.in_order = bits & 8};
 
-	for (unsigned int bits = 0; bits < 64; bits++) {
-		struct driver_features has = {.packed = bits & 1,
-			.event_idx = bits & 2,
-			.indirect = bits & 4,
-			.in_order = bits & 8};
+	driver_init(d, m.ram, 0x10000ull * (q + 1) + 0x4000ull * (turn % 2),
+		sizes[(turn + q) % (has.packed ? 4 : 3)], has);
+	enable_driver(q, d);
+}
+
+static void run_drivers(struct driver *d)
+{
+	for (unsigned int i = 0; i < 30; i++)
+		run_driver(i % TOY_QUEUES, &d[i % TOY_QUEUES], 1 + i * 7 % 40);
+}
+
+/* Each set of features: alone, in pairs, all. A queue that was reset works as one that was not. */
+static void test_every_format_is_served(void **state)
+{
+	for (unsigned int bits = 0; bits < 128; bits++) {
 		struct driver d[TOY_QUEUES];
 
-		(void)negotiate(VIRTIO_F_VERSION_1 | (bits & 1 ? VIRTIO_F_RING_PACKED : 0) |
-				(bits & 2 ? VIRTIO_F_EVENT_IDX : 0) |
-				(bits & 4 ? VIRTIO_F_INDIRECT_DESC : 0) |
-				(bits & 8 ? VIRTIO_F_IN_ORDER : 0) |
-				(bits & 16 ? VIRTIO_F_NOTIFICATION_DATA : 0) |
-				(bits & 32 ? VIRTIO_F_NOTIF_CONFIG_DATA : 0));
-		for (unsigned int q = 0; q < TOY_QUEUES; q++) {
-			driver_init(&d[q], m.ram, 0x10000ull * (q + 1),
-				sizes[(bits + q) % (has.packed ? 4 : 3)], has);
-			enable_driver(q, &d[q]);
-		}
+		(void)negotiate(features_of(bits));
+		for (unsigned int q = 0; q < TOY_QUEUES; q++)
+			begin_driver(q, &d[q], bits, bits);
 		set(STATUS, S_DRIVER_OK);
-		for (unsigned int i = 0; i < 100; i++)
-			run_driver(i % TOY_QUEUES, &d[i % TOY_QUEUES], 1 + i % 40);
+		run_drivers(d);
+		for (unsigned int q = 0; q < TOY_QUEUES; q++) {
+			set(QUEUE_SELECT, q);
+			set(QUEUE_RESET, 1);
+			eventually(!get(QUEUE_RESET));
+			assert_int_equal(get(QUEUE_ENABLE), !(bits & 16));
+			if (bits & 16)
+				begin_driver(q, &d[q], bits, bits + 1);
+			run_driver(1 - q, &d[1 - q], 5);
+		}
+		run_drivers(d);
 		assert_int_equal(get(STATUS) & S_NEEDS_RESET, 0);
 	}
 }
@@ -190,6 +220,46 @@ static void test_a_queue_reset_waits_for_what_is_in_flight_and_no_vcpu_does(void
 	serve(0, 4);
 	serve(1, 4);
 	assert_int_equal(m.toy->resets, 1);
+}
+
+/* Buffers in flight come back through the ring that they came by, whatever its format. */
+static void test_a_queue_of_every_format_is_reset_with_requests_in_flight(void **state)
+{
+	const struct driver_piece piece = {BUFFER, 4, true};
+
+	for (unsigned int bits = 0; bits < 128; bits++) {
+		struct driver d[TOY_QUEUES];
+		struct driver_done done;
+		unsigned int n = 0;
+
+		if (!(bits & 16))
+			continue;
+		(void)negotiate(features_of(bits));
+		for (unsigned int q = 0; q < TOY_QUEUES; q++)
+			begin_driver(q, &d[q], bits, bits);
+		set(STATUS, S_DRIVER_OK);
+		run_drivers(d);
+		atomic_store(&m.toy->holds, true);
+		while (n < 6 && driver_add(&d[0], &piece, 1, n % 2, n))
+			n++;
+		kick(0);
+		eventually(m.toy->n_held[0] == n);
+		set(QUEUE_SELECT, 0);
+		set(QUEUE_RESET, 1);
+		assert_int_equal(get(QUEUE_RESET), 1);
+		assert_false(driver_has_done(&d[0]));
+		toy_release_all();
+		eventually(!get(QUEUE_RESET));
+		for (; n; n--) {
+			assert_true(driver_take(&d[0], &done));
+			assert_int_equal(done.written, 4);
+		}
+		assert_false(driver_has_done(&d[0]));
+		atomic_store(&m.toy->holds, false);
+		begin_driver(0, &d[0], bits, bits + 1);
+		run_drivers(d);
+		assert_int_equal(get(STATUS) & S_NEEDS_RESET, 0);
+	}
 }
 
 static void test_a_device_reset_does_not_wait_for_a_queue_reset(void **state)
@@ -384,6 +454,7 @@ int main(void)
 		MACHINE_TESTS(test_excluded_features_are_not_offered),
 		MACHINE_TESTS(test_a_queue_that_was_reset_can_be_set_up_anew),
 		MACHINE_TESTS(test_a_queue_reset_waits_for_what_is_in_flight_and_no_vcpu_does),
+		MACHINE_TESTS(test_a_queue_of_every_format_is_reset_with_requests_in_flight),
 		MACHINE_TESTS(test_a_device_reset_does_not_wait_for_a_queue_reset),
 		MACHINE_TESTS(test_queue_resets_that_mean_nothing),
 		MACHINE_TESTS(test_a_queue_that_comes_back_broken_needs_a_reset),

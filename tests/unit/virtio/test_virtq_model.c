@@ -26,9 +26,10 @@ struct model {
 	uint32_t seed;
 	bool interrupt; /* sent, and not looked at */
 	bool notified;
-	bool waits;  /* the driver, for an interrupt */
-	bool sleeps; /* the device, for a notification */
-	uint64_t completed;
+	bool waits;         /* the driver, for an interrupt */
+	bool sleeps;        /* the device, for a notification */
+	uint64_t popped;    /* since the queue began, as driver.taken is */
+	uint64_t completed; /* in all */
 	/* Chains that the device has taken: slots, and what it will say of them. */
 	uint16_t slots[DRIVER_SIZE_MAX];
 	uint32_t written[DRIVER_SIZE_MAX];
@@ -41,10 +42,22 @@ static uint32_t pick(uint32_t *seed, uint32_t n)
 	return (*seed >> 8) % n;
 }
 
+/* A queue and its driver, both at their begin. */
+static void model_begin(struct model *m, struct driver_features features, uint16_t size)
+{
+	struct virtq_layout layout;
+
+	driver_init(&m->driver, m->ram, RINGS, size, features);
+	layout = driver_layout(&m->driver);
+	assert_int_equal(virtq_init(&m->q, m->ram, &layout), 0);
+	m->popped = 0;
+	m->interrupt = m->notified = m->waits = false;
+	m->sleeps = !virtq_enable_notify(&m->q);
+}
+
 static void model_start(struct model *m, struct driver_features features, uint16_t size)
 {
 	static const struct ram_options anon = {.backend = RAM_ANON};
-	struct virtq_layout layout;
 	struct iovec iov;
 
 	*m = (struct model){.seed = size};
@@ -52,10 +65,7 @@ static void model_start(struct model *m, struct driver_features features, uint16
 	assert_ok(ram_add(m->ram, 0, RAM_SIZE, "model"));
 	assert_int_equal(ram_iov(m->ram, BUFFERS, 1, &iov, 1), 1);
 	m->buffers = iov.iov_base;
-	driver_init(&m->driver, m->ram, RINGS, size, features);
-	layout = driver_layout(&m->driver);
-	assert_int_equal(virtq_init(&m->q, m->ram, &layout), 0);
-	m->sleeps = !virtq_enable_notify(&m->q);
+	model_begin(m, features, size);
 }
 
 static void model_end(struct model *m)
@@ -124,6 +134,7 @@ static void device_step_take(struct model *m)
 			assert_int_not_equal(m->slots[i], m->chain.head);
 		m->slots[m->n_slots] = m->chain.head;
 		m->written[m->n_slots++] = device_answer(m, &m->chain);
+		m->popped++;
 	}
 	assert_int_equal(ret, 0);
 	m->sleeps = !virtq_enable_notify(&m->q);
@@ -175,9 +186,27 @@ static void model_settle(struct model *m)
 		device_step_complete(m);
 		driver_step_take(m);
 	}
-	assert_int_equal(m->completed, m->driver.added);
+	assert_int_equal(m->driver.taken, m->driver.added);
 	assert_int_equal(m->q.n_flight, 0);
 	assert_int_equal(m->q.n_taken, 0);
+}
+
+/* A reset of the queue (2.6.1) at any moment: what the device took comes back, nothing else, and
+ * both sides begin anew. */
+static void model_reset(struct model *m, uint16_t size)
+{
+	virtq_stop(&m->q);
+	assert_false(virtq_has_chain(&m->q));
+	assert_int_equal(virtq_pop(&m->q, &m->chain), 0);
+	assert_false(virtq_enable_notify(&m->q));
+	while (m->n_slots)
+		device_step_complete(m);
+	assert_int_equal(m->q.n_flight, 0);
+	virtq_deinit(&m->q);
+	m->waits = false;
+	driver_step_take(m);
+	assert_int_equal(m->driver.taken, m->popped);
+	model_begin(m, m->driver.has, size);
 }
 
 /* Calls f with every set of features: alone, in pairs, all. */
@@ -210,6 +239,27 @@ static void run_by_turns(struct driver_features features)
 static void test_all_buffers_come_back_whatever_the_turns(void **state)
 {
 	with_all_features(run_by_turns);
+}
+
+static void run_with_resets(struct driver_features features)
+{
+	static const uint16_t sizes[] = {1, 2, 4, 8, 64, 3, 7, 63};
+	struct model m;
+
+	model_start(&m, features, 16);
+	for (unsigned int n = 0; n < 400; n++) {
+		model_run(&m, pick(&m.seed, 200));
+		if (n % 4 == 0)
+			model_settle(&m);
+		model_reset(&m, sizes[n % (features.packed ? 8 : 5)]);
+	}
+	assert_true(m.completed > 1000);
+	model_end(&m);
+}
+
+static void test_a_queue_that_is_reset_at_any_moment_begins_anew(void **state)
+{
+	with_all_features(run_with_resets);
 }
 
 /* Indices of 16 bits wrap. */
@@ -315,6 +365,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_buffers_come_back_whatever_the_turns),
+		cmocka_unit_test(test_a_queue_that_is_reset_at_any_moment_begins_anew),
 		cmocka_unit_test(test_indices_wrap),
 		cmocka_unit_test(test_no_signal_is_lost_between_two_threads),
 	};
