@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #include "base/thread.h"
 
@@ -284,6 +285,23 @@ static void test_indices_wrap(void **state)
 
 #define RACE_BUFFERS 20000u
 
+/* How often as many buffers: docs/testing.md. */
+static uint64_t race_rounds(void)
+{
+	const char *text = getenv("ALIOTH_ROUNDS");
+	uint64_t rounds = text ? strtoull(text, NULL, 10) : 1;
+
+	assert_in_range(rounds, 1, 1000000);
+	return rounds;
+}
+
+/* Between two steps: mostly next to nothing, seldom as much as many steps take. */
+static void race_delay(uint32_t *seed)
+{
+	for (uint32_t n = pick(seed, 1u << pick(seed, 10)); n; n--)
+		atomic_signal_fence(memory_order_seq_cst);
+}
+
 struct race {
 	struct model m;
 	struct thread thread;
@@ -308,14 +326,17 @@ static void race_device(struct thread *thread)
 	struct race *r = container_of(thread, struct race, thread);
 	struct model *m = &r->m;
 	unsigned int seen = 0;
+	uint32_t seed = 2;
 
 	do {
 		virtq_disable_notify(&m->q);
 		while (virtq_pop(&m->q, &m->chain) > 0) {
+			race_delay(&seed);
 			virtq_push(&m->q, m->chain.head, device_answer(m, &m->chain));
 			if (virtq_publish(&m->q))
 				atomic_fetch_add(&r->interrupts, 1);
 		}
+		race_delay(&seed);
 	} while (virtq_enable_notify(&m->q) || race_wait(r, &r->kicks, &seen));
 }
 
@@ -332,6 +353,7 @@ static void race_take(struct race *r)
 static void run_at_once(struct driver_features features)
 {
 	static struct race r;
+	const uint64_t target = RACE_BUFFERS * race_rounds();
 	struct driver *d = &r.m.driver;
 	unsigned int seen = 0;
 	uint32_t seed = 1;
@@ -339,13 +361,16 @@ static void run_at_once(struct driver_features features)
 	r = (struct race){.thread = {.name = "device", .run = race_device}};
 	model_start(&r.m, features, 16);
 	assert_ok(thread_start(&r.thread));
-	while (r.m.completed < RACE_BUFFERS) {
-		while (d->added < RACE_BUFFERS && driver_step_add(d, &seed))
-			continue;
+	while (r.m.completed < target) {
+		unsigned int n = 1 + pick(&seed, 16);
+
+		while (n-- && d->added < target && driver_step_add(d, &seed))
+			race_delay(&seed);
 		if (driver_needs_kick(d))
 			atomic_fetch_add(&r.kicks, 1);
 		driver_disable_interrupts(d);
 		race_take(&r);
+		race_delay(&seed);
 		/* A lost signal on either side hangs here. */
 		if (r.m.completed < d->added && !driver_enable_interrupts(d))
 			assert_true(race_wait(&r, &r.interrupts, &seen));
