@@ -62,6 +62,39 @@ def test_kernel_by_fw_cfg_and_power_off(variables):
         assert re.search(r"firmware.*from.Linux\n", vm.error_text()), vm.error_text()
 
 
+# What the machine itself has in fw_cfg's directory.
+ITEMS = {"etc/e820", "etc/acpi/tables", "etc/acpi/rsdp", "etc/table-loader", "etc/smbios/smbios-anchor", "etc/smbios/smbios-tables",
+         "etc/reserved-memory-end"}
+
+
+def test_linux_reads_every_item_and_the_oem_strings(variables):
+    """By the driver of fw_cfg: of each item as many bytes as its size says. SMBIOS's tables come by fw_cfg too, and are placed by OVMF."""
+    with uefi(variables, "--fw-cfg", "name=opt/text,string=hello", "--oem-string", "one, two", "--credential", "name=a.b,value=plain text",
+              *kernel("for i in /sys/firmware/qemu_fw_cfg/by_key/*;do echo item $(cat $i/name) $(cat $i/size) $(wc -c <$i/raw);done;"
+                      "echo end of items;tr '\\000' '\\n' </sys/firmware/dmi/entries/11-0/raw")) as vm:
+        vm.expect("end of items\r?\n")
+        vm.expect("one, two\r?\nio.systemd.credential:a.b=plain text\r?\n")
+        assert vm.wait() == 0
+        items = {name: (int(size), int(count)) for name, size, count in re.findall(r"(?m)^item (\S+) (\d+) (\d+)$", vm.text())}
+        assert set(items) == ITEMS | {"opt/text"}, vm.text()
+        assert all(size == count > 0 for size, count in items.values()), items
+        assert items["etc/e820"] == (20, 20) and items["opt/text"] == (5, 5), items
+
+
+def test_a_panic_after_a_reset(variables, tmp_path):
+    """Debug port and pvpanic are as they were; which start it is, is told by the disk."""
+    disk = tmp_path / "disk"
+    disk.write_bytes(bytes(65536))
+    with uefi(variables, "--pvpanic", "--blk", f"path={disk}", *kernel(
+            "ports debug from.Linux;if grep -q second /dev/vda;then echo c>/proc/sysrq-trigger;sleep 60;fi;"
+            "echo second>/dev/vda;sync;reboot -f", "initramfs-programs"), log=DEBUG) as vm:
+        for _ in range(2):
+            vm.expect("guest ready")
+            vm.expect(" e9\r?\n")
+        assert vm.wait() == 4
+        assert len(re.findall(r"firmware.*from.Linux\n", vm.error_text())) == 2, vm.error_text()
+
+
 def test_variables_persist(variables):
     mount = f"mount -t efivarfs none {STORE}; "
     with uefi(variables, *kernel(mount + f"printf '\\007\\000\\000\\000kept' >{VARIABLE}; echo written")) as vm:
