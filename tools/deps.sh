@@ -6,7 +6,7 @@ set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 libjansson-dev zlib1g-dev libzstd-dev liblz4-dev liblzma-dev liburing-dev"
 test="libcmocka-dev acpica-tools python3-pytest clang clang-tidy clang-format cppcheck shellcheck gcovr git e2fsprogs cpio busybox-static passt"
-lab="qemu-system-x86 qemu-utils busybox-static cpio kmod xz-utils lz4 zstd e2fsprogs python3 python3-pytest fio iperf3 ethtool ovmf seabios grub-efi-amd64-bin grub-pc-bin mtools fdisk dmsetup"
+lab="qemu-system-x86 qemu-utils busybox-static cpio kmod xz-utils lz4 zstd e2fsprogs python3 python3-pytest fio iperf3 ethtool ovmf seabios grub-efi-amd64-bin grub-pc-bin mtools fdisk dmsetup xfsprogs"
 bench="qemu-system-x86 busybox-static python3 fio iperf3"
 fuzz="clang libclang-rt-14-dev"
 images="mmdebstrap debian-archive-keyring fakeroot mtools fdisk e2fsprogs qemu-utils"

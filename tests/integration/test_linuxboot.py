@@ -20,6 +20,22 @@ def loader(*disks, options="", timeout=1):
     return args
 
 
+def fill_xfs(image, tree):
+    """A file system as mkfs.xfs(8) makes it from a prototype: of each folder its entries, then a dollar sign."""
+    def entries(folder):
+        for path in sorted(folder.iterdir()):
+            if path.is_dir():
+                yield from (f"{path.name} d--755 0 0", *entries(path), "$")
+            else:
+                yield f"{path.name} ---644 0 0 {path}"
+
+    prototype = tree.with_suffix(".prototype")
+    prototype.write_text("\n".join(["-", "0 0", "d--755 0 0", *entries(tree), "$", ""]))
+    with open(image, "wb") as file:
+        file.truncate(320 << 20)
+    subprocess.run(["/sbin/mkfs.xfs", "-q", "-f", "-p", prototype, image], check=True)
+
+
 @pytest.fixture
 def ext4(tmp_path):
     """Makes a file system with a kernel, an initramfs and some configuration: path in it to text."""
@@ -33,7 +49,10 @@ def ext4(tmp_path):
             else:
                 file.write_text(text)
         image = str(tmp_path / name)
-        subprocess.run(["/sbin/mke2fs", "-q", "-t", kind, "-d", tree, image, "32M"], check=True)
+        if kind == "xfs":
+            fill_xfs(image, tree)
+        else:
+            subprocess.run(["/sbin/mke2fs", "-q", "-t", kind, "-d", tree, image, "32M"], check=True)
         shutil.rmtree(tree)
         return image
     return make
@@ -91,6 +110,18 @@ def test_an_entry_for_one_start(ext4, kind):
             assert vm.wait() == 0
     after = subprocess.run(["/sbin/debugfs", "-R", "cat /boot/grub/grubenv", disk], check=True, capture_output=True, text=True).stdout
     assert after == "# GRUB Environment Block\nsaved_entry=one\n".ljust(1024, "#")
+
+
+@pytest.mark.long
+def test_a_system_on_xfs(ext4):
+    """Its menu is read and its default started; nothing is written to it."""
+    disk = ext4("a", {"boot/grub/grub.cfg": grub(("One", "one", RUN.format("one")), ("Two", "two", RUN.format("two")),
+                                                 head='set default="${saved_entry}"\n'),
+                      "boot/grub/grubenv": "# GRUB Environment Block\nsaved_entry=two\n".ljust(1024, "#")}, "xfs")
+    with VM(*loader(disk + ",readonly=on")) as vm:
+        vm.expect(r"\* +2  vda +Two\r?\n")
+        vm.expect("\nfrom:two\r?\n")
+        assert vm.wait() == 0
 
 
 def test_an_archive_behind_one_of_odd_size(ext4, tmp_path):
