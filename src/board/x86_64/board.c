@@ -195,6 +195,7 @@ struct err *board_create(const struct board_env *env, struct board **ret_board)
 		return err_new(ENOMEM, "Cannot create a machine");
 	board->env = *env;
 	board->config = env->config;
+	board->rom.code_fd = -1;
 	board->rom.vars_fd = -1;
 	board->devices_end = &board->devices;
 	board_make_ranges(board);

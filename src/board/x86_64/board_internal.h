@@ -38,6 +38,7 @@ struct virtio_dev;
 struct board_rom {
 	uint8_t *code; /* mapped; NULL: no such firmware */
 	uint64_t code_size;
+	int code_fd;
 	dev_t code_device; /* which file it is, with code_inode */
 	ino_t code_inode;
 	uint8_t *vars; /* mapped; NULL: none */

@@ -96,6 +96,7 @@ static struct err *rom_open_code(struct board *board, const char *path)
 	err = rom_check_size("firmware", path, rom->code_size);
 	if (!err)
 		err = rom_map(path, fd, rom->code_size, &rom->code);
+	rom->code_fd = steal_fd(&fd);
 	return err ? err : rom_check_vector(rom, path);
 }
 
@@ -191,6 +192,7 @@ void board_close_rom(struct board *board)
 		munmap(rom->code, rom->code_size);
 	if (rom->vars)
 		munmap(rom->vars, rom->vars_size);
+	auto_close_cleanup(&rom->code_fd);
 	auto_close_cleanup(&rom->vars_fd);
 }
 
@@ -255,13 +257,15 @@ struct err *board_create_rom(struct board *board)
 	return rom->vars ? rom_create_flash(board) : NULL;
 }
 
-/* Where a PC of old had its BIOS: some firmware goes on there. */
+/* Where a PC of old had its BIOS: some firmware goes on there. At a reset the file may be shorter
+ * than it was, and its mapping must not be touched. */
 struct err *board_load_rom(struct board *board)
 {
 	const struct board_rom *rom = &board->rom;
 	uint64_t size = MIN(rom->code_size, (uint64_t)X86_ROM_ALIAS_SIZE);
-	int ret = ram_write(
-		board->ram, X86_ROM_ALIAS_END - size, rom->code + (rom->code_size - size), size);
+	int ret = ram_read_file(
+		board->ram, X86_ROM_ALIAS_END - size, rom->code_fd, rom->code_size - size, size);
 
-	return ret ? err_new(-ret, "There is no RAM below 1 MiB for the firmware") : NULL;
+	return ret ? err_new(-ret, "Cannot load the firmware \"%s\"", board->config->firmware.path)
+		   : NULL;
 }

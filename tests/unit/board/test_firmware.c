@@ -138,6 +138,21 @@ static void resize_code(size_t size)
 	assert_int_equal(pwrite(files.code_fd, "\xeb\xfe", 2, (off_t)size - 16), 2);
 }
 
+/* What was mapped from the file must not be touched when the file is shorter by now. */
+static void test_code_that_was_cut_ends_the_vm_at_a_reboot(void **state)
+{
+	enum vm_end end = VM_END_STOPPED;
+	struct machine m;
+
+	create(&m);
+	assert_ok(vm_boot(m.vm));
+	assert_int_equal(ftruncate(files.code_fd, CODE_SIZE / 2), 0);
+	machine_reset(&m, 0);
+	assert_err(vm_wait(m.vm, 10000, &end), "Cannot load the firmware");
+	assert_int_equal(end, VM_END_ERROR);
+	machine_free(&m);
+}
+
 static void test_sizes(void **state)
 {
 	char option[160];
@@ -271,6 +286,7 @@ int main(void)
 		TEST(test_where_it_is),
 		TEST(test_variables_are_kept),
 		TEST(test_the_code_is_kept_as_it_is),
+		TEST(test_code_that_was_cut_ends_the_vm_at_a_reboot),
 		TEST(test_sizes),
 		TEST(test_the_code_holds_no_variables),
 		TEST(test_variables_that_were_cut),
