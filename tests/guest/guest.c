@@ -9,6 +9,8 @@
 #include "arch/x86_64/layout.h"
 #include "guest_internal.h"
 
+#define LSR_DATA_READY 0x01
+
 static unsigned int boot_kind;
 static uint64_t boot_info;
 static const char *boot_cmdline = "";
@@ -197,9 +199,17 @@ void print(const char *fmt, ...)
 	va_end(args);
 }
 
+bool serial_has_input(void)
+{
+	return inb(X86_PORT_COM1 + 5) & LSR_DATA_READY;
+}
+
 noreturn void pass(void)
 {
 	print("PASS\n");
+	/* Until somebody has looked at the machine from outside. */
+	while (guest_has_word("stay") && !serial_has_input())
+		pause();
 	power_off();
 }
 

@@ -32,6 +32,8 @@ bool guest_has_word(const char *word);
 /* Text on COM1. Formats: %s %c %d %u %x, with l for 64 bits, and a width with zeros for %x (%08x).
  */
 void print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+bool serial_has_input(void);
+/* With "stay" on the command line, the machine is there until somebody types. */
 noreturn void pass(void);
 noreturn void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define expect(condition)                                                                          \

@@ -14,7 +14,9 @@ struct abuse_device {
 	unsigned int n_queues; /* that there are, at most ABUSE_QUEUES */
 	unsigned int n_abused; /* the first of them */
 	uint64_t features;     /* as a proper driver negotiates them */
-	void (*works)(void);   /* resets the device and lets it do its work; fails if it does not */
+	/* Others have its rings, which a buffer of the wrong kind may break. */
+	bool is_strict;
+	void (*works)(void); /* resets the device and lets it do its work; fails if it does not */
 };
 
 extern struct virtio_ring abuse_rings[ABUSE_QUEUES];

@@ -6,11 +6,9 @@
 #include "arch/x86_64/layout.h"
 #include "guest.h"
 
-#define LSR_DATA_READY 0x01
-
 static char read_char(void)
 {
-	while (!(inb(X86_PORT_COM1 + 5) & LSR_DATA_READY))
+	while (!serial_has_input())
 		pause();
 	return (char)inb(X86_PORT_COM1);
 }

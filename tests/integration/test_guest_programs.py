@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boots the bare-metal programs of tests/guest, one feature each. They print PASS and power off."""
 import contextlib
+import itertools
 import json
 import os
+import select
 import signal
 import socket
+import threading
 
 import pytest
 
+import test_net
 import vm
+from test_net import vhost  # noqa: F401
 from test_virtio_console import connect
 
 BUILD = os.environ.get("ALIOTH_BUILD", "build/dev")
@@ -24,6 +29,37 @@ def cable():
     guest, host = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with guest, host:
         yield guest, host
+
+
+ASK, ANSWER = b"\x88\xb5", b"\x88\xb6"
+# A network's end that is no friend either: parts of headers, and more than a packet may be.
+NONSENSE = [bytes(n) for n in (1, 5, 11, 12, 13, 25, 60000, 66000)]
+
+
+def answer(link, header, nonsense, stop):
+    """Answers questions of hostile_net.c, which come behind `header` bytes, and takes everything else away."""
+    for count in itertools.count():
+        while not select.select([link], [], [], 0.2)[0]:
+            if stop.is_set():
+                return
+        with contextlib.suppress(OSError):  # an end that does not take what it gets, or is gone
+            frame = link.recv(1 << 17)[header:]
+            if frame[12:14] == ASK:
+                if nonsense:
+                    link.send(nonsense[count % len(nonsense)], socket.MSG_DONTWAIT)
+                link.send(bytes(header) + frame[6:12] + frame[:6] + ANSWER + frame[14:], socket.MSG_DONTWAIT)
+
+
+@contextlib.contextmanager
+def answering(link, header=0, nonsense=()):
+    stop = threading.Event()
+    thread = threading.Thread(target=answer, args=(link, header, nonsense, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("entry", ["--kernel", "--pvh"])
@@ -118,6 +154,39 @@ def test_drivers_of_all_devices_come_and_go(rounds, tmp_path):
     assert out.count(f": {rounds} drivers") == 6 and "PASS" in out, out + err
     assert status == 0
     assert disk.read_bytes() == b"\xa5" * 65536
+
+
+def hostile_net(requests, net, *options, words="", **kwargs):
+    with vm.VM("boot", "--kernel", program("hostile_net"), "-c", f"cpus=2 requests={requests} {words}", "--cpu", "count=2",
+               "--net", f"{net},mac=52:54:00:12:34:56", *options, **kwargs) as machine:
+        machine.expect("PASS", timeout=2 * vm.TIMEOUT + requests / 10)
+        assert machine.wait() == 0
+
+
+@pytest.mark.parametrize("requests", [300, pytest.param(10000, marks=pytest.mark.long)])
+def test_a_hostile_driver_of_a_network_card_on_a_socket_harms_only_itself(requests):
+    with cable() as (guest, host), answering(host, 12, NONSENSE):
+        hostile_net(requests, f"fd={guest.fileno()}", pass_fds=(guest.fileno(),))
+
+
+@test_net.pytestmark
+@pytest.mark.parametrize("requests", [300, pytest.param(10000, marks=pytest.mark.long)])
+def test_a_hostile_driver_of_a_network_card_on_a_tap_harms_only_itself(requests, vhost):  # noqa: F811
+    with test_net.tap() as name, socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as link:
+        link.bind((name, 0))
+        with answering(link):
+            hostile_net(requests, f"if={name}{vhost}", words="vhost" if "on" in vhost else "")
+
+
+@pytest.mark.parametrize("requests", [300, pytest.param(10000, marks=pytest.mark.long)])
+def test_a_hostile_driver_of_persistent_memory_harms_only_itself(requests, tmp_path):
+    path = tmp_path / "pmem"
+    path.write_bytes(b"\x5a" * (2 << 20))
+    status, out, err = vm.run("boot", "--kernel", program("hostile_pmem"), "-c", f"requests={requests}", "--pmem",
+                              f"path={path}", timeout=2 * vm.TIMEOUT + requests / 10)
+    assert "PASS" in out, out + err
+    assert status == 0
+    assert path.read_bytes() == bytes(4) + b"\x5a" * ((2 << 20) - 4)
 
 
 def test_emergency_writes_of_the_virtio_console(tmp_path):
