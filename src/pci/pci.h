@@ -34,8 +34,8 @@ enum pci_bar_type { PCI_BAR_NONE, PCI_BAR_IO, PCI_BAR_MEM32, PCI_BAR_MEM64, PCI_
 struct pci_bar {
 	enum pci_bar_type type;
 	uint64_t size; /* a power of two, >= 16 (memory) or 4 (I/O) */
-	/* What answers accesses; ops and name set by the device. NULL ops: `mapped` does all (host
-	 * memory). */
+	/* What answers accesses (with host memory there: those outside of it); ops and name set by
+	 * the device. */
 	struct io_region region;
 	bool live;
 };
@@ -93,6 +93,9 @@ void pci_dev_reset(struct pci_dev *dev);
 /* Declares a BAR; a MEM64 type uses bar and bar + 1. Before pci_segment_add(). */
 void pci_dev_add_bar(struct pci_dev *dev, unsigned int bar, enum pci_bar_type type, uint64_t size,
 	const struct io_ops *ops, const char *name);
+/* Its first address, inside the windows and a multiple of its size, which no other BAR gets. Those
+ * without one are placed by pci_segment_place(). */
+void pci_dev_set_bar_address(struct pci_dev *dev, unsigned int bar, uint64_t addr);
 /* Adds a capability of len bytes (its 2-byte header included); the offset, or 0 if there is no
  * room. */
 uint8_t must_check pci_dev_add_cap(struct pci_dev *dev, uint8_t id, const void *body, uint8_t len);
@@ -126,6 +129,9 @@ struct pci_windows {
 	uint64_t io_base, io_end;
 	uint64_t mem32_base, mem32_end;
 	uint64_t mem64_base, mem64_end;
+	/* From here on BARs are placed in the 64-bit window; what is below has its address from the
+	 * device (pci_dev_set_bar_address()). 0: all of it. */
+	uint64_t mem64_free;
 	/* Nothing is placed here, but a guest may do so. Empty: none. */
 	uint64_t high32_base, high32_end;
 };

@@ -97,7 +97,7 @@ static struct bus *pci_bar_bus(const struct pci_dev *dev, const struct pci_bar *
 	return bar->type == PCI_BAR_IO ? dev->segment->options.pio : dev->segment->options.mmio;
 }
 
-static uint64_t pci_bar_address(const struct pci_dev *dev, unsigned int i)
+uint64_t pci_dev_bar_address(const struct pci_dev *dev, unsigned int i)
 {
 	const uint8_t *reg = dev->config + PCI_BAR0 + (size_t)i * 4;
 
@@ -140,7 +140,7 @@ static bool pci_bar_wanted(const struct pci_dev *dev, unsigned int i, uint64_t *
 	const struct pci_bar *bar = &dev->bars[i];
 	uint16_t enable = bar->type == PCI_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
 
-	*ret_addr = pci_bar_address(dev, i);
+	*ret_addr = pci_dev_bar_address(dev, i);
 	return load_le16(dev->config + PCI_COMMAND) & enable &&
 	       pci_bar_allowed(dev, bar, *ret_addr);
 }

@@ -54,7 +54,8 @@ void pci_dev_enable(struct pci_dev *dev);
 /* Makes every BAR known to its bus. */
 struct err *must_check pci_dev_register_bars(struct pci_dev *dev);
 void pci_dev_unregister_bars(struct pci_dev *dev);
-void pci_dev_set_bar_address(struct pci_dev *dev, unsigned int bar, uint64_t addr);
+/* What the BAR's registers say. Segment lock held, or no vCPU runs. */
+uint64_t pci_dev_bar_address(const struct pci_dev *dev, unsigned int bar);
 
 /* What the function's pin shows, after a change of what it depends on. irq_lock held. */
 void pci_dev_update_intx_locked(struct pci_dev *dev);

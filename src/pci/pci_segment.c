@@ -307,7 +307,7 @@ static struct err *pci_place_bars(struct pci_dev *dev, struct pci_windows *free)
 		const struct pci_bar *bar = &dev->bars[i];
 		uint64_t addr;
 
-		if (bar->type == PCI_BAR_NONE)
+		if (bar->type == PCI_BAR_NONE || pci_dev_bar_address(dev, i))
 			continue;
 		if (!pci_place_bar(free, bar, &addr))
 			return err_new(ENOSPC, "No room for BAR %u of %s (%llu KiB)", i,
@@ -324,6 +324,7 @@ struct err *pci_segment_place(struct pci_segment *s)
 
 	assert(!s->placed);
 	s->placed = true;
+	free.mem64_base = MAX(free.mem64_base, free.mem64_free);
 	if (err)
 		return err;
 	for (size_t i = 0; i < ARRAY_SIZE(s->devs); i++) {

@@ -28,6 +28,7 @@
 
 #define VIRTIO_QUEUES_MAX  33 /* 16 pairs and a control queue */
 #define VIRTIO_THREADS_MAX 32
+#define VIRTIO_SHM_MAX     3 /* what configuration space has room for */
 
 /* Feature bits of every device (virtio 1.3, 6). */
 #define VIRTIO_F_INDIRECT_DESC     (1ull << 28)
@@ -40,6 +41,12 @@
 #define VIRTIO_F_RING_RESET        (1ull << 40)
 
 struct virtio_dev;
+
+/* Memory of the host that the driver finds by a number (2.10). */
+struct virtio_shm {
+	uint8_t id;
+	struct iovec memory; /* whole pages; longer there than the device */
+};
 
 struct virtio_dev_ops {
 	/* Which of n_threads serves queue q; the driver's choice of features is final. Optional:
@@ -120,6 +127,12 @@ struct virtio_dev {
 	unsigned int n_threads; /* at most VIRTIO_THREADS_MAX; 0: one */
 	uint16_t queue_size;    /* largest */
 	unsigned int config_size;
+	unsigned int n_shm; /* at most VIRTIO_SHM_MAX */
+	struct virtio_shm shm[VIRTIO_SHM_MAX];
+	/* Where the guest has shm[0], the only one, in any case, and the driver finds it at first;
+	 * 0: nowhere. Other devices reach it there only (virtio/pci/virtio_pci_shm.c). */
+	uint64_t shm_gpa;
+	uint64_t shm_features; /* of `features`, what is not offered when it is found elsewhere */
 
 	/* Set by the transport while the device is active. */
 	struct virtio_transport *transport;

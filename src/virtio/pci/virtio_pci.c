@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The PCI side of a virtio device: identification, capabilities, BAR 0, life.
+ * The PCI side of a virtio device: identification, capabilities, BAR 0, life. BAR 2 is in
+ * virtio_pci_shm.c.
  */
 #define LOG_MODULE "virtio"
 #include "virtio/pci/virtio_pci.h"
@@ -14,16 +15,6 @@
 
 #define VP_VENDOR      0x1af4
 #define VP_DEVICE_BASE 0x1040
-
-/* Vendor capabilities (4.1.4). */
-#define VP_CAP_VENDOR   0x09
-#define VP_CAP_SIZE     16u
-#define VP_CAP_CFG_TYPE 3
-#define VP_CAP_BAR      4
-#define VP_CAP_OFFSET   8
-#define VP_CAP_LENGTH   12
-#define VP_CAP_DATA     16
-enum { VP_CFG_COMMON = 1, VP_CFG_NOTIFY, VP_CFG_ISR, VP_CFG_DEVICE, VP_CFG_PCI };
 
 /* ---- BAR 0 ---- */
 
@@ -49,6 +40,10 @@ static void vp_bar_changed(struct pci_dev *dev, unsigned int bar, bool live, uin
 {
 	struct virtio_pci *vp = container_of(dev, struct virtio_pci, pci);
 
+	if (bar == VP_SHM_BAR) {
+		vp_shm_move(vp, live ? addr : 0);
+		return;
+	}
 	auto_lock(&vp->lock);
 	vp_bind_notify(vp, live ? addr : 0);
 }
@@ -151,6 +146,7 @@ static void vp_free(struct device *device)
 	with_lock (&vp->lock)
 		vp_deactivate(vp);
 	pci_dev_deinit(&vp->pci);
+	vp_shm_move(vp, 0);
 	vp->dev->ops->free(vp->dev);
 	pthread_mutex_destroy(&vp->lock);
 	free(vp);
@@ -164,7 +160,7 @@ static uint8_t vp_add_cap(struct virtio_pci *vp, uint8_t type, uint32_t off, uin
 {
 	uint8_t body[VP_CAP_SIZE + 4] = {0};
 
-	body[2] = size;
+	body[VP_CAP_LEN] = size;
 	body[VP_CAP_CFG_TYPE] = type;
 	store_le32(body + VP_CAP_OFFSET, off);
 	store_le32(body + VP_CAP_LENGTH, len);
@@ -193,7 +189,7 @@ static struct err *vp_add_caps(struct virtio_pci *vp)
 	/* bar, offset, length and data are the driver's to write. */
 	vp->pci.wmask[vp->cfg_cap + VP_CAP_BAR] = 0xff;
 	memset(vp->pci.wmask + vp->cfg_cap + VP_CAP_OFFSET, 0xff, 12);
-	return NULL;
+	return vp_shm_add(vp);
 }
 
 static struct virtio_pci *vp_alloc(struct virtio_dev *dev)

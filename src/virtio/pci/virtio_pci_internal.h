@@ -23,7 +23,22 @@
 #define VP_NOTIFY        0x5000u
 #define VP_NOTIFY_STRIDE 4u
 
-#define VP_NO_VECTOR     0xffffu
+/* BAR 2: shared memory. */
+#define VP_SHM_BAR 2
+
+/* Vendor capabilities (4.1.4). */
+#define VP_CAP_VENDOR   0x09
+#define VP_CAP_SIZE     16u
+#define VP_CAP_LEN      2
+#define VP_CAP_CFG_TYPE 3
+#define VP_CAP_BAR      4
+#define VP_CAP_ID       5
+#define VP_CAP_OFFSET   8
+#define VP_CAP_LENGTH   12
+#define VP_CAP_DATA     16
+enum { VP_CFG_COMMON = 1, VP_CFG_NOTIFY, VP_CFG_ISR, VP_CFG_DEVICE, VP_CFG_PCI, VP_CFG_SHM = 8 };
+
+#define VP_NO_VECTOR 0xffffu
 
 /* What a vCPU waits for a device that ends what it is at. */
 #define VP_RESET_WAIT_NS 100000000u
@@ -84,7 +99,10 @@ struct virtio_pci {
 	struct virtio_transport transport;
 	struct hv_vm *hv;
 	const struct ram *ram;
-	uint8_t cfg_cap; /* offset of the PCI_CFG capability */
+	uint8_t cfg_cap;                  /* offset of the PCI_CFG capability */
+	uint64_t shm_off[VIRTIO_SHM_MAX]; /* in the BAR */
+	uint64_t shm_at[VIRTIO_SHM_MAX];  /* where we map it, or 0; of who may move BARs */
+	_Atomic bool shm_is_moved;        /* it is not found at dev->shm_gpa; of the same */
 
 	pthread_mutex_t lock;   /* guards what follows; lock order 30 */
 	_Atomic uint8_t status; /* NEEDS_RESET comes from the device's threads */
@@ -145,3 +163,8 @@ void vp_regs_reset(struct virtio_pci *vp);
 void vp_reset_device(struct virtio_pci *vp, uint64_t wait_ns);
 /* What the device offers, the transport's features included. */
 uint64_t vp_features(const struct virtio_pci *vp);
+
+/* virtio_pci_shm.c: the BAR and the capabilities, if the device has shared memory. */
+struct err *must_check vp_shm_add(struct virtio_pci *vp);
+/* The BAR is here now; 0: nowhere. Segment lock held, or no vCPU runs. */
+void vp_shm_move(struct virtio_pci *vp, uint64_t bar);

@@ -37,7 +37,9 @@ uint64_t vp_features(const struct virtio_pci *vp)
 			     VIRTIO_F_RING_PACKED | VIRTIO_F_NOTIFICATION_DATA |
 			     VIRTIO_F_NOTIF_CONFIG_DATA;
 
-	return vp->dev->features | (own & ~vp->dev->excluded);
+	uint64_t features = vp->dev->features | (own & ~vp->dev->excluded);
+
+	return atomic_load(&vp->shm_is_moved) ? features & ~vp->dev->shm_features : features;
 }
 
 void vp_regs_reset(struct virtio_pci *vp)

@@ -209,6 +209,26 @@ static void test_64_bit_bars_without_their_window(void **state)
 	remove_toys(2);
 }
 
+/* Below `mem64_free` BARs have the addresses that their devices chose. */
+static void test_bars_with_an_address_of_their_own(void **state)
+{
+	f.options.windows.mem64_free = WINDOW64 + 0x1000000;
+	add_toys(3, PCI_BAR_MEM64_PREF, 0x100000);
+	pci_dev_set_bar_address(&toys[1].pci, 0, WINDOW64 + 0x300000);
+	assert_ok(pci_segment_place(f.segment));
+	assert_int_equal(cfg_read(&f, 0, 0x10), 0x0100000c);
+	assert_int_equal(cfg_read(&f, 1, 0x10), 0x0030000c);
+	assert_int_equal(cfg_read(&f, 1, 0x14), 8);
+	assert_int_equal(cfg_read(&f, 2, 0x10), 0x0110000c);
+	cfg_write(&f, 1, 4, PCI_COMMAND_MEMORY);
+	assert_true(toys[1].pci.bars[0].live);
+	cfg_write(&f, 1, 0x10, 0);
+	assert_int_equal(toys[1].addr, WINDOW64);
+	pci_dev_reset(&toys[1].pci);
+	assert_int_equal(cfg_read(&f, 1, 0x10), 0x0030000c);
+	remove_toys(3);
+}
+
 static void test_no_port_bars_without_ports(void **state)
 {
 	f.options.pio = NULL;
@@ -247,6 +267,7 @@ int main(void)
 		TEST(test_a_window_for_the_guest_alone),
 		TEST(test_enabled_from_the_start),
 		TEST(test_64_bit_bars_without_their_window),
+		TEST(test_bars_with_an_address_of_their_own),
 		TEST(test_no_port_bars_without_ports),
 		TEST(test_ecam_over_something_else),
 	};

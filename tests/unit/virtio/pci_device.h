@@ -2,7 +2,8 @@
 /*
  * A device with two queues behind the real transport and a PCI segment on a fake VM, and the steps
  * of its driver, which finds the registers by the capabilities. The device completes each request
- * with 4 bytes, when a gate lets it. Its queues share one thread, or each has its own.
+ * with 4 bytes, when a gate lets it. Its queues share one thread, or each has its own. It has two
+ * regions of shared memory.
  */
 #pragma once
 
@@ -56,6 +57,8 @@
 #define TOY_CONFIG     12
 #define GUEST_RAM      0x100000
 #define BUFFER         0x80000
+#define TOY_SHM_SMALL  0x2000u
+#define TOY_SHM_LARGE  0x200000u
 
 struct virtio_toy {
 	struct virtio_dev dev;
@@ -85,6 +88,8 @@ struct machine {
 	uint64_t common, isr, device, notify;
 	uint32_t stride;
 	unsigned int cfg_cap;
+	unsigned int shm_caps[VIRTIO_SHM_MAX]; /* in their order */
+	unsigned int n_shm_caps;
 	struct ring rings[TOY_QUEUES];
 	struct log *log;
 	struct log_sink sink;
@@ -93,6 +98,7 @@ struct machine {
 };
 
 static struct machine m;
+static uint8_t toy_memory[TOY_SHM_SMALL + TOY_SHM_LARGE] __attribute__((aligned(4096)));
 
 /* ---- The device ---- */
 
@@ -231,6 +237,9 @@ static inline struct virtio_toy *toy_create(unsigned int threads)
 		.n_threads = threads,
 		.queue_size = TOY_QUEUE_SIZE,
 		.config_size = TOY_CONFIG,
+		.n_shm = 2,
+		.shm = {{.id = 3, .memory = {toy_memory, TOY_SHM_SMALL}},
+			{.id = 7, .memory = {toy_memory + TOY_SHM_SMALL, TOY_SHM_LARGE}}},
 	};
 	for (unsigned int q = 0; q < TOY_QUEUES; q++)
 		toy->release[q].run = toy_release;
@@ -274,6 +283,8 @@ static inline unsigned int machine_find_caps(void)
 			m.device = addr;
 		else if (head >> 24 == 5)
 			m.cfg_cap = cap;
+		else if (head >> 24 == 8)
+			m.shm_caps[m.n_shm_caps++] = cap;
 		if (head >> 24 == 2)
 			m.stride = cfg_read(&m.f, 0, cap + 16);
 	}
@@ -299,7 +310,8 @@ static inline int machine_create(struct virtio_dev *dev)
 	assert_ok(pci_segment_add(m.f.segment, m.pci));
 	assert_ok(pci_segment_place(m.f.segment));
 	cfg_write(&m.f, 0, 4, COMMAND_MEMORY | COMMAND_MASTER);
-	assert_int_equal(machine_find_caps(), 0x3e);
+	assert_int_equal(machine_find_caps(), dev->n_shm ? 0x13e : 0x3e);
+	assert_int_equal(m.n_shm_caps, dev->n_shm);
 	for (unsigned int i = 0; i < TOY_QUEUES; i++)
 		m.rings[i] = ring_at(m.ram, 0x10000ull * (i + 1), TOY_QUEUE_SIZE);
 	return 0;
