@@ -70,6 +70,9 @@ void console_set_peer(struct console *console, struct console_peer *peer);
 /* Begins to read input; in the loop's thread, so that the first vCPU does not wait for it. */
 void console_start(struct console *console);
 
+/* Has the device ever written anything? [any] */
+bool console_has_output(struct console *console);
+
 /* Is there somebody at the other end? Only a socket knows; the others always say so. */
 bool console_is_connected(const struct console *console);
 

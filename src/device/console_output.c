@@ -50,6 +50,12 @@ size_t console_write(struct console *console, const void *data, size_t len)
 	return n;
 }
 
+bool console_has_output(struct console *console)
+{
+	auto_lock(&console->lock);
+	return console->ring;
+}
+
 bool console_put(struct console *console, uint8_t byte)
 {
 	return console_write(console, &byte, 1) == 1;

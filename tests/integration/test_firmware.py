@@ -208,6 +208,17 @@ def test_sigterm_in_grub(tmp_path, variables):
 
 
 @pytest.mark.long
+def test_firmware_that_needs_another_machine_is_told(tmp_path):
+    """A build for Secure Boot waits for ever where there is no system management mode, and says nothing itself."""
+    variables = str(tmp_path / "vars.fd")
+    shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.ms.fd", variables)
+    with uefi(variables, "--power-button-timeout", "1", code="/usr/share/OVMF/OVMF_CODE_4M.secboot.fd") as vm:
+        vm.expect_error("secboot.fd\" has written nothing to the serial port for 20 s")
+        assert not vm.output
+        ends_by_force(vm)
+
+
+@pytest.mark.long
 def test_without_a_system_there_is_the_shell(variables):
     with uefi(variables) as vm:
         vm.expect("UEFI Interactive Shell")

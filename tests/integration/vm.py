@@ -70,6 +70,13 @@ class VM:
                 raise AssertionError(
                     f"no {pattern!r} in the console\n--- stdout\n{self.text()[-4000:]}\n--- stderr\n{self.error_text()[-2000:]}")
 
+    def expect_error(self, text, timeout=TIMEOUT):
+        """Waits until there is this text on standard error."""
+        deadline = time.monotonic() + timeout
+        while text not in self.error_text():
+            alive = self._pump(deadline)
+            assert alive and time.monotonic() < deadline, f"no {text!r}:\n{self.error_text()[-2000:]}"
+
     def send(self, data):
         self.process.stdin.write(data.encode() if isinstance(data, str) else data)
         self.process.stdin.flush()

@@ -19,9 +19,11 @@
 #include "base/overflow.h"
 #include "block/file.h"
 #include "device/pm_timer.h"
+#include "device/silence.h"
 #include "loader/elf.h"
 #include "pci/piix4.h"
 
+#define ROM_PATIENCE_MS   20000 /* UEFI writes its first byte within 5 s, on an emulated host */
 #define ROM_PAGE          4096u
 #define ROM_VOLUME_HEADER 48 /* PI 1.7, volume 3, 3.2.1: EFI_FIRMWARE_VOLUME_HEADER */
 #define ROM_VOLUME_LENGTH 32
@@ -240,6 +242,23 @@ static struct err *rom_create_flash(struct board *board)
 	return err;
 }
 
+static struct err *rom_create_silence(struct board *board)
+{
+	struct silence_options options = {
+		.loop = board->env.loop,
+		.console = board->consoles[0],
+		.path = board->config->firmware.path,
+		.patience_ms = ROM_PATIENCE_MS,
+	};
+	struct device *device;
+	struct err *err = silence_create(&options, &device);
+
+	if (!err)
+		board_own(board, device);
+	return err;
+}
+
+/* After the serial port. */
 struct err *board_create_rom(struct board *board)
 {
 	struct board_rom *rom = &board->rom;
@@ -254,7 +273,10 @@ struct err *board_create_rom(struct board *board)
 	if (err)
 		return err_wrap(err, "Failed to create the firmware's memory");
 	board_own(board, timer);
-	return rom->vars ? rom_create_flash(board) : NULL;
+	err = rom_create_silence(board);
+	if (!err && rom->vars)
+		err = rom_create_flash(board);
+	return err;
 }
 
 /* Where a PC of old had its BIOS: some firmware goes on there. At a reset the file may be shorter
