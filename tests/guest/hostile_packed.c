@@ -321,6 +321,13 @@ static void bad_tables(void)
 		indirect(FEATURE_INDIRECT, (uint64_t)table, lengths[i], flags);
 	indirect(FEATURE_INDIRECT, (uint64_t)table, 64, flags | VIRTIO_DESC_NEXT);
 	indirect(FEATURE_INDIRECT, (uint64_t)table, 64, flags | VIRTIO_DESC_WRITE);
+	/* Behind a direct descriptor (2.8.19). */
+	begin(FEATURE_INDIRECT);
+	put((uint64_t)buffer, 16, VIRTIO_DESC_WRITE | VIRTIO_DESC_NEXT, 3);
+	put((uint64_t)table, 64, flags, 3);
+	kick();
+	(void)wait_used(0, true);
+	expect(needs_reset());
 	/* An entry that is a table. */
 	table[1].flags = VIRTIO_DESC_INDIRECT;
 	table[1].addr = (uint64_t)table;
