@@ -4,7 +4,7 @@
 #   make                build/dev, with warnings as errors
 #   make demo           a Linux guest to type into (fetches a kernel; KERNEL= and INITRAMFS= override)
 #   make demo-disk      a whole Debian on its own disk, to a login prompt (HOW=kernel, firmware or linuxboot)
-#   make test           everything that CI runs: check, unit tests with sanitizers, integration tests
+#   make test           everything that CI runs: check, proofs, unit tests with sanitizers, integration tests
 #   make test-full      the same guests with every kernel and vCPU count
 #   make check          static checks: format, layers, headers, clang-tidy, cppcheck, shell scripts
 #   make release        build/release/alioth: static, stripped
