@@ -24,6 +24,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../integration"))
+from smaps import private_kib  # noqa: E402
+
 TRACEFS = "/sys/kernel/tracing"
 MARKER = b"alioth guest ready"
 RAM_MIB = 128
@@ -77,43 +80,6 @@ def trace_read(program, event):
     return start, entry
 
 
-def smaps(pid):
-    """(start, end, private KiB) of each mapping."""
-    maps = []
-    with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace") as f:
-        for line in f:
-            m = re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line)
-            if m:
-                maps.append([int(m.group(1), 16), int(m.group(2), 16), 0])
-            elif line.startswith("Private_"):
-                maps[-1][2] += int(line.split()[1])
-    return maps
-
-
-def guest_ram(maps):
-    """Indices of the adjacent mappings that add up to the guest's RAM; of several such, those with most private memory."""
-    size = RAM_MIB << 20
-    found = []
-    for first in range(len(maps)):
-        last = first
-        while last < len(maps):
-            total = maps[last][1] - maps[first][0]
-            if total == size:
-                found.append(range(first, last + 1))
-            if total >= size or last + 1 == len(maps) or maps[last + 1][0] != maps[last][1]:
-                break
-            last += 1
-    return max(found, key=lambda r: sum(maps[i][2] for i in r), default=None)
-
-
-def private_kib(pid):
-    maps = smaps(pid)
-    ram = guest_ram(maps)
-    if ram is None:
-        raise RuntimeError("the guest's RAM was not found in smaps")
-    return sum(m[2] for i, m in enumerate(maps) if i not in ram)
-
-
 def stop(process):
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
@@ -137,7 +103,7 @@ def run_once(argv, wait_for_init, timeout, event):
                 raise RuntimeError(f"{argv[0]}: no sign of /init; it printed: {output[-2000:]!r}")
             if MARKER in output:
                 result["init"] = now
-                result["private"] = private_kib(process.pid)
+                result["private"] = private_kib(process.pid, RAM_MIB)
                 break
         while not wait_for_init:
             start, entry = trace_read(argv[0], event)
