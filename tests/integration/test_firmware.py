@@ -219,6 +219,18 @@ def test_firmware_that_needs_another_machine_is_told(tmp_path):
 
 
 @pytest.mark.long
+def test_an_efi_program_instead_of_a_kernel(variables, tmp_path):
+    """GRUB, which finds nothing of its own then."""
+    program = tmp_path / "grub.efi"
+    subprocess.run(["mcopy", "-i", data("efi.img") + "@@1M", "::/EFI/BOOT/BOOTX64.EFI", program], check=True,
+                   env={**os.environ, "MTOOLS_SKIP_CHECK": "1"})
+    with uefi(variables, "--kernel", str(program)) as vm:
+        vm.expect("grub> ")
+        vm.send("halt\r")
+        assert vm.wait() == 0
+
+
+@pytest.mark.long
 def test_without_a_system_there_is_the_shell(variables):
     with uefi(variables) as vm:
         vm.expect("UEFI Interactive Shell")
