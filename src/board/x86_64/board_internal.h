@@ -80,6 +80,7 @@ struct board {
 	struct virtio_dev **disks; /* in their order; owned by their transports */
 	unsigned int n_disks;
 	struct board_pmem *pmem; /* as many as the configuration has, or NULL */
+	bool pmem_in_bars;
 	struct pci_segment *pci;
 	struct pci_windows windows;
 	struct pci_intx_router intx_router;
@@ -113,6 +114,8 @@ struct err *must_check board_add_pci(struct board *board, struct pci_dev *dev);
 struct err *must_check board_add_virtio_devices(struct board *board);
 /* pmem.c: opens and maps all of it from `base` on, where nothing is; the end of the last one. */
 struct err *must_check board_map_pmem(struct board *board, uint64_t base, uint64_t *ret_end);
+/* true if all of it is BARs too, from *ret_base to that end. */
+bool board_pmem_bars(const struct board *board, uint64_t *ret_base);
 /* The device of one. */
 struct err *must_check board_create_pmem(
 	struct board *board, unsigned int index, struct virtio_dev **ret_dev);

@@ -22,6 +22,37 @@ static struct irq_line *board_route_intx(
 }
 
 /* `memory_end`: of what is mapped above 4 GiB. */
+static void board_choose_windows(struct board *board, uint64_t memory_end)
+{
+	struct pci_windows *w = &board->windows;
+	uint64_t base;
+
+	*w = (struct pci_windows){
+		.io_base = X86_PCI_IO_BASE,
+		.io_end = X86_PCI_IO_END,
+		.mem32_base = X86_PCI_MEM32_BASE,
+		.mem32_end = X86_PCI_MEM32_END,
+	};
+	/* A BIOS places BARs from the I/O APIC down. */
+	if (board->rom.code) {
+		w->high32_base = X86_KVM_TSS_BASE + X86_KVM_TSS_SIZE;
+		w->high32_end = X86_IOAPIC_BASE;
+	}
+	/* Without room for a 64-bit window everything goes below 4 GiB. */
+	if (!x86_pci64_window(memory_end, board->phys_bits, &w->mem64_base, &w->mem64_end))
+		w->mem64_base = w->mem64_end = 0;
+	/* Firmware puts BARs somewhere above, by rules of its own: at times into the last eighth.
+	 */
+	else if (board->rom.code)
+		w->mem64_end = 1ull << MIN(board->phys_bits, 52u);
+	/* BARs that are memory have their places already. */
+	if (board_pmem_bars(board, &base)) {
+		w->mem64_free = MAX(w->mem64_base, memory_end);
+		w->mem64_end = MAX(w->mem64_end, memory_end);
+		w->mem64_base = base;
+	}
+}
+
 static struct err *board_create_segment(struct board *board, uint64_t memory_end)
 {
 	struct pci_segment_options options = {
@@ -35,25 +66,7 @@ static struct err *board_create_segment(struct board *board, uint64_t memory_end
 		.enabled = board->rom.is_pvh,
 	};
 
-	board->windows = (struct pci_windows){
-		.io_base = X86_PCI_IO_BASE,
-		.io_end = X86_PCI_IO_END,
-		.mem32_base = X86_PCI_MEM32_BASE,
-		.mem32_end = X86_PCI_MEM32_END,
-	};
-	/* A BIOS places BARs from the I/O APIC down. */
-	if (board->rom.code) {
-		board->windows.high32_base = X86_KVM_TSS_BASE + X86_KVM_TSS_SIZE;
-		board->windows.high32_end = X86_IOAPIC_BASE;
-	}
-	/* Without room for a 64-bit window everything goes below 4 GiB. */
-	if (!x86_pci64_window(memory_end, board->phys_bits, &board->windows.mem64_base,
-		    &board->windows.mem64_end))
-		board->windows.mem64_base = board->windows.mem64_end = 0;
-	/* Firmware puts BARs somewhere above, by rules of its own: at times into the last eighth.
-	 */
-	else if (board->rom.code)
-		board->windows.mem64_end = 1ull << MIN(board->phys_bits, 52u);
+	board_choose_windows(board, memory_end);
 	options.windows = board->windows;
 	board->intx_router.route = board_route_intx;
 	return pci_segment_create(&options, &board->pci);

@@ -2,6 +2,11 @@
 /*
  * Persistent memory: the data path is the processor's, as the file is mapped where the guest finds
  * it (ram_add_file()). What is left are flushes, which the device's thread does while vCPUs run on.
+ *
+ * A driver is told of the place in two ways: by the configuration, and, if it takes SHMEM_REGION
+ * (Linux does from 6.9 on), by a BAR, whose first address is that place. Both mean one mapping and
+ * one memory slot, so that other devices reach it as well, whatever the driver knows. If the guest
+ * has moved the BAR, SHMEM_REGION is not offered: what the configuration says is always true.
  */
 #define LOG_MODULE "virtio_pmem"
 #include "virtio/dev/pmem.h"
@@ -19,6 +24,8 @@
 #define PMEM_ID          27
 #define PMEM_CONFIG_SIZE 16u /* start and size (5.19.4) */
 #define PMEM_REQ_FLUSH   0u
+#define PMEM_SHM_ID      0
+#define PMEM_F_SHMEM     (1ull << 0) /* VIRTIO_PMEM_F_SHMEM_REGION (5.19.3) */
 #define PMEM_FAILED      0xffffffffu /* -1 (5.19.6) */
 
 struct virtio_pmem {
@@ -119,6 +126,14 @@ struct err *virtio_pmem_create(
 		.queue_size = VIRTQ_SIZE_MAX,
 		.config_size = PMEM_CONFIG_SIZE,
 	};
+	if (options->memory.iov_len) {
+		pmem->dev.features |= PMEM_F_SHMEM;
+		pmem->dev.shm[0] =
+			(struct virtio_shm){.id = PMEM_SHM_ID, .memory = options->memory};
+		pmem->dev.n_shm = 1;
+		pmem->dev.shm_gpa = options->gpa;
+		pmem->dev.shm_features = PMEM_F_SHMEM;
+	}
 	*ret_dev = &pmem->dev;
 	return NULL;
 }

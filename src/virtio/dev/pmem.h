@@ -10,8 +10,11 @@
 #define VIRTIO_PMEM_NAME_MAX 31u
 
 struct virtio_pmem_options {
-	const char *name;    /* "virtio-pmem-0"; at most VIRTIO_PMEM_NAME_MAX bytes */
-	uint64_t gpa, size;  /* where the file is mapped */
+	const char *name;   /* "virtio-pmem-0"; at most VIRTIO_PMEM_NAME_MAX bytes */
+	uint64_t gpa, size; /* where the file is mapped */
+	/* The same for the driver to find in a BAR, which begins there; without it the driver is
+	 * told gpa and size only. */
+	struct iovec memory;
 	int fd;              /* of the file; taken over on success */
 	bool discard_writes; /* nothing reaches it */
 };

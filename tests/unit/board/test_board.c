@@ -87,6 +87,72 @@ static void test_persistent_memory_is_above_ram(void **state)
 	close(fds[1]);
 }
 
+/* What the guest reads there, in the end. */
+static void expect_read(struct machine *m, uint64_t gpa, uint32_t value)
+{
+	hv_fake_push_mmio(m->vcpus[0], gpa, false, 4, 0);
+	while ((uint32_t)hv_fake_last_read(m->vcpus[0]) != value)
+		sched_yield();
+}
+
+static void expect_bar(struct machine *m, unsigned int slot, uint64_t addr)
+{
+	const uint64_t bar = X86_ECAM_BASE + (slot << 15) + 0x18;
+
+	expect_read(m, bar, (uint32_t)addr | 0xc);
+	expect_read(m, bar + 4, (uint32_t)(addr >> 32));
+}
+
+static void try_pmem(struct machine *m, const char *first_size, const char *second_size)
+{
+	char names[2][32] = {"/tmp/alioth-board-XXXXXX", "/tmp/alioth-board-XXXXXX"};
+	char values[2][64];
+	const char *const options[] = {
+		"memory", "size=2052M", "pmem", values[0], "pmem", values[1], NULL};
+
+	for (unsigned int i = 0; i < 2; i++) {
+		close(mkstemp(names[i]));
+		(void)snprintf(values[i], sizeof(values[i]), "path=%s,size=%s", names[i],
+			i ? second_size : first_size);
+	}
+	machine_create(m, 1, options);
+	assert_ok(vm_boot(m->vm));
+	(void)unlink(names[0]);
+	(void)unlink(names[1]);
+}
+
+static void test_persistent_memory_is_in_bars(void **state)
+{
+	struct hv_fake_map map;
+	struct machine m;
+
+	try_pmem(&m, "2M", "130M");
+	expect_bar(&m, 1, X86_RAM_HIGH_BASE + MIB(128));
+	expect_bar(&m, 2, X86_RAM_HIGH_BASE + MIB(256));
+	assert_true(hv_fake_find_map(m.hv, X86_RAM_HIGH_BASE + MIB(256), &map));
+	assert_int_equal(map.gpa, X86_RAM_HIGH_BASE + MIB(256));
+	assert_int_equal(map.size, MIB(130));
+	machine_free(&m);
+}
+
+/* 40 GiB fit below 64 GiB, a BAR of that size, on a multiple of it, does not. */
+static void test_where_bars_do_not_fit_it_is_memory_all_the_same(void **state)
+{
+	struct hv_fake_map map;
+	struct machine m;
+
+	machine_address_bits = 36;
+	try_pmem(&m, "2M", "40G");
+	machine_address_bits = 48;
+	assert_true(hv_fake_find_map(m.hv, X86_RAM_HIGH_BASE + MIB(256), &map));
+	assert_int_equal(map.size, GIB(40));
+	expect_read(&m, X86_ECAM_BASE + (2u << 15), 0x105b1af4);
+	expect_read(&m, X86_ECAM_BASE + (2u << 15) + 0x18, 0);
+	expect_read(&m, X86_ECAM_BASE + (1u << 15), 0x105b1af4);
+	expect_read(&m, X86_ECAM_BASE + (1u << 15) + 0x18, 0);
+	machine_free(&m);
+}
+
 static void expect_new_memory(const char *memory)
 {
 	const char *const options[] = {"memory", memory, NULL};
@@ -176,6 +242,8 @@ int main(void)
 		cmocka_unit_test(test_more_memory_than_addresses_is_refused),
 		cmocka_unit_test(test_memory_is_below_and_above_the_hole),
 		cmocka_unit_test(test_persistent_memory_is_above_ram),
+		cmocka_unit_test(test_persistent_memory_is_in_bars),
+		cmocka_unit_test(test_where_bars_do_not_fit_it_is_memory_all_the_same),
 		cmocka_unit_test(test_a_reboot_empties_memory_of_every_kind),
 		cmocka_unit_test(test_the_reset_vector_resets),
 		cmocka_unit_test(test_a_kernel_that_was_cut_ends_the_vm_at_a_reboot),

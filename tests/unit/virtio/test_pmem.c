@@ -81,6 +81,30 @@ static void test_the_driver_reads_where_it_is(void **state)
 	dev->ops->free(dev);
 }
 
+/* 5.19.3, 5.19.4 */
+static void test_a_driver_may_find_it_in_a_bar(void **state)
+{
+	struct virtio_dev *dev = pmem_device(-1, false);
+	struct virtio_pmem_options options = {.name = "virtio-pmem-0",
+		.gpa = 0x108000000,
+		.size = MIB(6),
+		.fd = -1,
+		.memory = {dev, MIB(6)}};
+	struct virtio_dev *shared;
+
+	assert_int_equal(dev->features & 1, 0);
+	assert_int_equal(dev->n_shm, 0);
+	assert_ok(virtio_pmem_create(&options, &shared));
+	assert_int_equal(shared->features & 1, 1);
+	assert_int_equal(shared->shm_features, 1);
+	assert_int_equal(shared->n_shm, 1);
+	assert_int_equal(shared->shm[0].id, 0);
+	assert_int_equal(shared->shm[0].memory.iov_len, MIB(6));
+	assert_int_equal(shared->shm_gpa, 0x108000000);
+	dev->ops->free(dev);
+	shared->ops->free(shared);
+}
+
 static void test_a_flush_says_what_the_host_says(void **state)
 {
 	struct pmem p;
@@ -216,6 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_driver_reads_where_it_is),
+		cmocka_unit_test(test_a_driver_may_find_it_in_a_bar),
 		cmocka_unit_test(test_a_flush_says_what_the_host_says),
 		cmocka_unit_test(test_a_failed_flush_is_the_answer_to_all_others),
 		cmocka_unit_test(test_writes_that_are_discarded_need_no_flush),

@@ -39,10 +39,12 @@ struct machine {
 static struct machine *machine_now;
 /* Calls that fail from the start; 0: none. */
 static int machine_fail_vcpu_create;
+/* Of the guest's physical addresses. */
+static unsigned int machine_address_bits = 48;
 
 struct err *hv_kvm_create(const struct hv_vm_options *options, struct hv_vm **ret_vm)
 {
-	static const struct hv_x86_cpuid cpuid = {
+	const struct hv_x86_cpuid cpuid = {
 		.n = 5,
 		.entries = {{.function = 0,
 				    .eax = 1,
@@ -52,7 +54,7 @@ struct err *hv_kvm_create(const struct hv_vm_options *options, struct hv_vm **re
 			{.function = 1, .eax = 0xb00f21, .ecx = 1u << 21, .edx = 0x078bfbff},
 			{.function = 0x80000000, .eax = 0x80000008},
 			{.function = 0x80000001, .edx = 0x27d3fbff},
-			{.function = 0x80000008, .eax = 0x3030}},
+			{.function = 0x80000008, .eax = 0x3000 | machine_address_bits}},
 	};
 	struct err *err = hv_fake_create(&machine_now->hv);
 
