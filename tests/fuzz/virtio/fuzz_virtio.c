@@ -34,7 +34,7 @@ struct fuzz_machine {
 	struct pci_dev *devs[FUZZ_DEVICES];
 };
 
-/* Its pages are memory for every device. */
+/* Its pages are memory for every device, and in a BAR that the guest may move. */
 static void fuzz_pmem(struct fuzz_machine *m, const struct virtio_pci_options *pci)
 {
 	struct virtio_pmem_options options = {.name = "pmem",
@@ -46,6 +46,8 @@ static void fuzz_pmem(struct fuzz_machine *m, const struct virtio_pci_options *p
 	if (ftruncate(options.fd, (off_t)options.size))
 		abort();
 	err_free(ram_add_file(m->ram, options.gpa, options.size, options.fd, false));
+	if (ram_iov(m->ram, options.gpa, options.size, &options.memory, 1) != 1)
+		abort();
 	err_free(virtio_pmem_create(&options, &dev));
 	err_free(virtio_pci_create(pci, dev, &m->devs[2]));
 }
@@ -82,7 +84,10 @@ static void fuzz_create(struct fuzz_machine *m, bool uring)
 		.windows = {.io_base = 0x1000,
 			.io_end = 0x10000,
 			.mem32_base = FUZZ_MEM,
-			.mem32_end = 0x80100000u},
+			.mem32_end = 0x80800000u,
+			.mem64_base = FUZZ_PMEM,
+			.mem64_end = 2 * FUZZ_PMEM,
+			.mem64_free = 2 * FUZZ_PMEM},
 		.ecam_base = FUZZ_ECAM,
 		.n_buses = 1,
 	};
@@ -104,9 +109,15 @@ static void fuzz_create(struct fuzz_machine *m, bool uring)
 
 static void fuzz_free(struct fuzz_machine *m)
 {
+	struct hv_fake_map map;
+
 	for (int i = 0; i < FUZZ_DEVICES; i++) {
 		device_reset(&m->devs[i]->device);
 		device_free(&m->devs[i]->device);
+	}
+	for (uint64_t gpa = FUZZ_PMEM; gpa < 2 * FUZZ_PMEM; gpa += MIB(2)) {
+		if (hv_fake_find_map(m->hv, gpa, &map))
+			abort();
 	}
 	pci_segment_free(m->pci);
 	bus_free(m->pio);
