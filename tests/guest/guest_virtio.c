@@ -162,3 +162,13 @@ bool virtio_wait(const struct virtio *v, uint16_t n)
 	}
 	fail("the device neither used %u requests nor needs a reset", n);
 }
+
+void virtio_blk_flip(volatile struct virtio_blk_header *header, uint32_t random)
+{
+	static const uint32_t types[] = {0, 1, 0, 1, 4, 8, 0xffffffff, 1};
+	static const uint64_t sectors[] = {
+		0, 127, 128, 1, 1ULL << 55, ~0ULL, 126, (1ULL << 55) - 1};
+
+	header->type = types[random >> 16 & 7];
+	header->sector = sectors[random >> 20 & 7];
+}

@@ -58,6 +58,12 @@ struct virtio_ring {
 	} __attribute__((aligned(4))) used;
 };
 
+/* 5.2.6, without data and status. */
+struct virtio_blk_header {
+	uint32_t type, reserved;
+	uint64_t sector;
+};
+
 struct virtio {
 	unsigned int slot; /* device number on bus 0 */
 	uint64_t common, notify, isr, config;
@@ -92,3 +98,7 @@ uint8_t virtio_status(const struct virtio *v);
 /* Waits until `n` requests have been used since the start, or the device needs a reset; which of
  * them. */
 bool virtio_wait(const struct virtio *v, uint16_t n);
+
+/* A disk's request that says something else, as one number in many says: reads, writes, flushes,
+ * the identity and what nobody knows; inside a disk of 64 KiB, over its end, and far beyond. */
+void virtio_blk_flip(volatile struct virtio_blk_header *header, uint32_t random);

@@ -3,7 +3,7 @@
  * A driver that breaks the rules of packed queues (virtio 1.3, 2.8), of resets of a queue (2.6.1)
  * and of notifications with data (4.1.5.2), on the entropy device and on the disk. After each case
  * the device must work again when it is reset. A second processor, where there is one, changes
- * descriptors while the device reads them.
+ * descriptors, and the disk's requests, while the device reads them.
  */
 #include <stdatomic.h>
 
@@ -525,9 +525,11 @@ static void bad_notifications(void)
 	}
 }
 
-/* ---- Descriptors that change while they are read ---- */
+/* ---- Descriptors and requests that change while they are read ---- */
 
-static atomic_uint flipping; /* 0: no other processor; 1: waits; 2: changes descriptors */
+/* 0: no other processor; 1: it waits; 2: changes descriptors; 3: changes a disk's request */
+static atomic_uint flipping;
+static volatile struct virtio_blk_header header;
 
 static void flip(unsigned int number)
 {
@@ -536,6 +538,8 @@ static void flip(unsigned int number)
 		volatile struct packed_desc *d =
 			n & 1 ? desc_at(n >> 8 & 3) : (struct packed_desc *)&table[n >> 8 & 3];
 
+		if (atomic_load(&flipping) == 3)
+			virtio_blk_flip(&header, n);
 		if (atomic_load(&flipping) != 2) {
 			pause();
 			continue;
@@ -564,12 +568,41 @@ static void changing_descriptors(void)
 	works();
 }
 
+/* Whatever the request was when it was looked at, it is used; the disk holds 0x5a everywhere, and
+ * nothing else is written to it. */
+static void changing_requests(void)
+{
+	static uint8_t same[1024];
+	static volatile uint8_t status;
+
+	if (!is_disk || !atomic_load(&flipping))
+		return;
+	memset(same, 0x5a, sizeof(same));
+	begin(0);
+	atomic_store(&flipping, 3);
+	for (unsigned int i = 0; i < 500; i++) {
+		unsigned int at = next;
+		bool counter = wrap;
+
+		status = GARBAGE;
+		put((uint64_t)&header, sizeof(header), VIRTIO_DESC_NEXT, (uint16_t)i);
+		put(i & 1 ? (uint64_t)same : (uint64_t)buffer, i & 2 ? 512 : 1024,
+			VIRTIO_DESC_NEXT | (i & 1 ? 0 : VIRTIO_DESC_WRITE), (uint16_t)i);
+		put((uint64_t)&status, 1, VIRTIO_DESC_WRITE, (uint16_t)i);
+		kick();
+		expect(wait_used(at, counter));
+		expect(status <= 2);
+	}
+	atomic_store(&flipping, 1);
+	works();
+}
+
 static void abuse(uint16_t id)
 {
 	static void (*const cases[])(void) = {works, all_features, many_laps, bad_chains, all_flags,
 		descriptors_in_flight, bad_buffers, bad_tables, bad_rings, bad_events,
 		live_registers, queue_resets, misused_queue_resets, bad_rings_after_a_reset,
-		bad_notifications, changing_descriptors};
+		bad_notifications, changing_descriptors, changing_requests};
 
 	if (!virtio_find(id, &device))
 		fail("no virtio device %u", id);

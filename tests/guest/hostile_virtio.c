@@ -2,8 +2,11 @@
 /*
  * A driver that breaks the rules, on the entropy device and on the disk (virtio ids 4 and 2). After
  * each case the device must work again when it is reset: the harm is the guest's own. With a disk
- * that the guest may not spoil, give it read-only.
+ * that the guest may not spoil, give it read-only, or one of 64 KiB that holds 0x5a. A second
+ * processor, where there is one, changes the disk's requests while the device reads them.
  */
+#include <stdatomic.h>
+
 #include "guest_virtio.h"
 
 #define FEATURE_INDIRECT (1ULL << 28)
@@ -26,20 +29,23 @@ static void begin(uint64_t features)
 	expect(virtio_status(&device) & VIRTIO_DRIVER_OK);
 }
 
+static bool is_disk(void)
+{
+	return pci_read(0, device.slot, 0, 0) >> 16 == VIRTIO_ID_BASE + 2;
+}
+
 /* A proper request, the n-th: of random bytes, or of the disk's first sector. */
 static void request(uint16_t n)
 {
-	bool is_disk = pci_read(0, device.slot, 0, 0) >> 16 == 0x1042;
-
 	memset(buffer, 0, 16);
 	buffer[600] = GARBAGE;
 	set(0, (uint64_t)buffer, 16, VIRTIO_DESC_NEXT, 1);
 	set(1, (uint64_t)buffer + 64, 512, VIRTIO_DESC_WRITE | VIRTIO_DESC_NEXT, 2);
 	set(2, (uint64_t)buffer + 600, 1, VIRTIO_DESC_WRITE, 0);
-	virtio_submit(&device, is_disk ? 0 : 1);
+	virtio_submit(&device, is_disk() ? 0 : 1);
 	expect(virtio_wait(&device, n));
 	expect(device.ring->used.ring[(n - 1) % VIRTIO_QUEUE_SIZE].len == 513);
-	expect(!is_disk || buffer[600] == 0);
+	expect(!is_disk() || buffer[600] == 0);
 }
 
 static void works(void)
@@ -317,11 +323,50 @@ static void config_window(void)
 	works();
 }
 
+static atomic_uint flipping; /* 0: no other processor; 1: it waits; 2: changes the request */
+static volatile struct virtio_blk_header header;
+
+static void flip(unsigned int number)
+{
+	atomic_store(&flipping, 1);
+	for (uint32_t n = 1;; n = n * 1664525 + 1013904223) {
+		if (atomic_load(&flipping) == 2)
+			virtio_blk_flip(&header, n);
+		else
+			pause();
+	}
+}
+
+/* Whatever the request was when it was looked at, it is used; what is written is what is there. */
+static void changing_requests(void)
+{
+	static uint8_t same[1024];
+
+	if (!is_disk() || !atomic_load(&flipping))
+		return;
+	memset(same, 0x5a, sizeof(same));
+	begin(0);
+	atomic_store(&flipping, 2);
+	for (unsigned int i = 0; i < 500; i++) {
+		volatile uint8_t status = GARBAGE;
+
+		set(0, (uint64_t)&header, sizeof(header), VIRTIO_DESC_NEXT, 1);
+		set(1, i & 1 ? (uint64_t)same : (uint64_t)buffer, i & 2 ? 512 : 1024,
+			VIRTIO_DESC_NEXT | (i & 1 ? 0 : VIRTIO_DESC_WRITE), 2);
+		set(2, (uint64_t)&status, 1, VIRTIO_DESC_WRITE, 0);
+		virtio_submit(&device, 0);
+		expect(virtio_wait(&device, (uint16_t)(i + 1)));
+		expect(status <= 2);
+	}
+	atomic_store(&flipping, 1);
+	works();
+}
+
 static void abuse(uint16_t id)
 {
 	static void (*const cases[])(void) = {works, bad_chains, bad_buffers, many_buffers,
 		bad_indices, bad_tables, bad_rings, live_registers, bad_features, bad_status,
-		odd_accesses, config_window};
+		odd_accesses, config_window, changing_requests};
 
 	if (!virtio_find(id, &device))
 		fail("no virtio device %u", id);
@@ -334,6 +379,12 @@ static void abuse(uint16_t id)
 
 void guest_main(void)
 {
+	apic_enable();
+	if (guest_option("cpus", 1) > 1) {
+		smp_start(1, flip);
+		while (!atomic_load(&flipping))
+			pause();
+	}
 	abuse(4);
 	abuse(2);
 	pass();

@@ -88,12 +88,12 @@ def test_accesses_where_nothing_is(what):
     assert status == 0
 
 
-@pytest.mark.parametrize("name", ["hostile_cpu", "hostile_ioapic", "hostile_ports", "hostile_virtio"])
-def test_what_a_hostile_guest_does_harms_only_itself(name, tmp_path):
+@pytest.mark.parametrize("name,cpus", [("hostile_cpu", 1), ("hostile_ioapic", 1), ("hostile_ports", 1), ("hostile_virtio", 2)])
+def test_what_a_hostile_guest_does_harms_only_itself(name, cpus, tmp_path):
     disk = tmp_path / "disk"
     disk.write_bytes(b"\x5a" * 65536)
-    status, out, err = vm.run("boot", "--kernel", program(name), "--entropy", "--pvpanic", "--blk", f"path={disk}",
-                              timeout=vm.TIMEOUT)
+    status, out, err = vm.run("boot", "--kernel", program(name), "-c", f"cpus={cpus}", "--cpu", f"count={cpus}", "--entropy",
+                              "--pvpanic", "--blk", f"path={disk}", timeout=vm.TIMEOUT)
     assert "PASS" in out, out + err
     assert status == 0
     assert disk.read_bytes() == b"\x5a" * 65536
