@@ -10,9 +10,10 @@ shift 2
 cd "$(dirname "$0")/.."
 system=$(tools/images/debian.sh)
 tools/images/linuxboot.sh "$program" "$build/linuxboot-images"
-set -- /usr/bin/python3 -B tests/bench/bench_disk.py --alioth "$build/alioth" --system "$system" --loader "$build/linuxboot-images" "$@"
+tools/images/seed.sh --hostname seeded --password secret "$build/seed.img"
+set -- /usr/bin/python3 -B tests/bench/bench_disk.py --alioth "$build/alioth" --system "$system" --loader "$build/linuxboot-images" --seed "$build/seed.img" "$@"
 if "$build/alioth" check >/dev/null 2>&1; then
 	exec "$@"
 fi
-exec tools/lab/lab run --cpus 1 --mem 4096 --timeout 7200 -- tools/lab/in_ram.sh "$build/alioth" "$build/linuxboot-images" "$system/vmlinuz" \
-	"$system/initrd.img" /usr/bin/qemu-system-x86_64 /usr/share/qemu /usr/share/seabios /usr/share/OVMF -- "$@"
+exec tools/lab/lab run --cpus 1 --mem 4096 --timeout 7200 -- tools/lab/in_ram.sh "$build/alioth" "$build/linuxboot-images" "$build/seed.img" \
+	"$system/vmlinuz" "$system/initrd.img" /usr/bin/qemu-system-x86_64 /usr/share/qemu /usr/share/seabios /usr/share/OVMF -- "$@"

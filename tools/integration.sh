@@ -53,7 +53,7 @@ tools/images/linuxboot.sh "$build/linuxboot/linuxboot" "$ALIOTH_DATA/linuxboot"
 # Whole systems are for test-full, or for whom asks for them.
 prepare_disk() {
 	tools/deps.sh images
-	tools/images/debian.sh >"$ALIOTH_DATA/disk-system"
+	tools/images/debian.sh --format qcow2 --size 2G "$ALIOTH_DATA/debian.qcow2" >"$ALIOTH_DATA/disk-system"
 	tools/images/seed.sh --hostname seeded-7 --password "it's a word" --instance-id test "$ALIOTH_DATA/seed.img"
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Time from exec to the login prompt of a Debian disk image, by every way in, with alioth and with QEMU: each contender in turn, every
-time on a fresh overlay of the same image in memory, without a seed. tools/bench_disk.sh calls it."""
+time on a fresh overlay of the same image in memory, once with a cloud-init seed. tools/bench_disk.sh calls it."""
 import argparse
 import os
 import select
@@ -45,9 +45,13 @@ def contenders(args, folder):
     kernel, initrd = f"{args.system}/vmlinuz", f"{args.system}/initrd.img"
     loader = f"{args.loader}/vmlinuz", f"{args.loader}/initramfs"
     flash = ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={CODE}", "-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
+    by_kernel = [*alioth, "--kernel", kernel, "--initramfs", initrd, "--cmdline", CMDLINE]
+    qemu_by_kernel = [*qemu, "-kernel", kernel, "-initrd", initrd, "-append", CMDLINE]
     return {
-        "alioth, kernel": [*alioth, "--kernel", kernel, "--initramfs", initrd, "--cmdline", CMDLINE],
-        "QEMU q35, kernel": [*qemu, "-kernel", kernel, "-initrd", initrd, "-append", CMDLINE],
+        "alioth, kernel": by_kernel,
+        "QEMU q35, kernel": qemu_by_kernel,
+        "alioth, kernel and seed": [*by_kernel, "--blk", f"path={args.seed},readonly=on"],
+        "QEMU q35, kernel and seed": [*qemu_by_kernel, "-drive", f"if=virtio,format=raw,readonly=on,file={args.seed}"],
         "alioth, OVMF and GRUB": [*alioth, "--firmware", f"{CODE},vars={variables}"],
         "QEMU q35, OVMF and GRUB": [*qemu, *flash],
         "alioth, LinuxBoot": [*alioth, "--kernel", loader[0], "--initramfs", loader[1], "--cmdline", "console=ttyS0 quiet linuxboot.timeout=1"],
@@ -61,6 +65,7 @@ def main():
     parser.add_argument("--qemu", default="/usr/bin/qemu-system-x86_64")
     parser.add_argument("--system", required=True, help="folder of tools/images/debian.sh")
     parser.add_argument("--loader", required=True, help="folder of tools/images/linuxboot.sh")
+    parser.add_argument("--seed", required=True, help="image of tools/images/seed.sh")
     parser.add_argument("--rounds", type=int, default=3, help="that count; the first one, before them, does not")
     parser.add_argument("--only", default="", help="contenders with this text in their names")
     parser.add_argument("--limit", type=int, default=600, help="seconds until a start has failed")

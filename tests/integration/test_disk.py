@@ -52,6 +52,15 @@ def qcow2(tmp_path):
     return f"path={path},format=qcow2,backing={back}"
 
 
+@pytest.fixture
+def image(tmp_path):
+    """The options of --blk for an image as debian.sh makes it for people: qcow2, with room to grow."""
+    path = str(tmp_path / "debian.qcow2")
+    shutil.copy(data("debian.qcow2"), path)
+    yield f"path={path},format=qcow2"
+    os.unlink(path)
+
+
 def md5(content):
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
@@ -123,17 +132,18 @@ def test_direct_kernel_boot_of_a_raw_disk(raw, seed):
     assert_root_is_clean(raw)
 
 
-def test_sigterm_shuts_a_qcow2_system_down_in_order(qcow2, seed):
-    with VM(*direct(qcow2, seed)) as vm:
+def test_sigterm_shuts_a_qcow2_system_down_in_order(image, seed):
+    with VM(*direct(image, seed)) as vm:
         log_in(vm)
         assert output_of(vm, "hostname") == HOSTNAME + "\n"
         assert_healthy(vm)
+        assert 1900 < int(output_of(vm, "df -m --output=size / | tail -n 1")) < 2048
         be_patient(vm)
         output_of(vm, "sudo sh -c 'mkdir -p /var/log/journal; systemctl restart systemd-journald; journalctl --flush'")
         vm.signal(signal.SIGTERM)
         assert vm.wait(BOOT) == 0
     # What the journal kept says that it was the button, and that everything was stopped.
-    with VM(*direct(qcow2, seed)) as vm:
+    with VM(*direct(image, seed)) as vm:
         log_in(vm)
         log = output_of(vm, "sudo journalctl -b -1 --no-pager -o cat | grep -E 'Power key pressed|Reached target (Power-Off|poweroff|.*System Power Off)'")
         assert "Power key pressed" in log and "ower" in log.splitlines()[-1] and len(log.splitlines()) >= 2, log
