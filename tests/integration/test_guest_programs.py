@@ -114,7 +114,8 @@ def test_configuration_space_of_every_device_under_hostile_writes(tmp_path):
     assert status == 0
     assert out.count(": done\r\n") == 9, out  # the host bridge, and what is above
     assert disk.read_bytes() == b"\x5a" * 65536
-    assert pmem.read_bytes() == b"\x5a" * (2 << 20)
+    # Its BAR was, for a while, where the program writes a few zeroes: those it finds.
+    assert pmem.read_bytes().replace(b"\0", b"") in [b"\x5a" * ((2 << 20) - n) for n in range(17)]
 
 
 @pytest.mark.parametrize("requests", [300, pytest.param(70000, marks=pytest.mark.long)])
