@@ -31,7 +31,8 @@ tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-programs" "$ALIOTH_DATA/init
 	"$build/tests/integration/programs/mapped_io" "$build/tests/integration/programs/datagrams" \
 	"$build/tests/integration/programs/ports" ethtool fallocate "$programs/disk_changes.sh"
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-rounds" "$ALIOTH_DATA/initramfs-debian13-cloud" \
-	"$build/tests/integration/programs/kexec_self" "$programs/kexec_rounds.sh" "$programs/rebind_rounds.sh"
+	"$build/tests/integration/programs/kexec_self" "$build/tests/integration/programs/mapped_io" "$programs/kexec_rounds.sh" \
+	"$programs/rebind_rounds.sh"
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-iperf" "$ALIOTH_DATA/initramfs-debian13-cloud" iperf3
 tools/lab/guest_programs.sh "$ALIOTH_DATA/initramfs-fio" "$ALIOTH_DATA/initramfs-modules" fio "$PWD/tests/integration/programs/fio_rounds.sh"
 kexec=$(tools/lab/fetch.sh debian12-kexec)

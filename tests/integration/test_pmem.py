@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Persistent memory under Linux's virtio_pmem and nd_pmem drivers."""
+import hashlib
 import os
 import subprocess
 import time
@@ -57,15 +58,18 @@ def test_discarded_writes_are_gone_after_a_reset(base, disk):
         assert f.read() == before
 
 
-def test_a_mapped_file_is_memory_for_disks(base, disk, tmp_path):
-    """Direct I/O of a disk to and from a mapped DAX file: the buffers are persistent memory, without a copy in RAM."""
+@pytest.mark.parametrize("kernel,initramfs", [("debian12-cloud", "initramfs-programs"), ("debian13-cloud", "initramfs-rounds")])
+def test_a_mapped_file_is_memory_for_disks(base, disk, tmp_path, kernel, initramfs):
+    """Direct I/O of a disk to and from a mapped DAX file: the buffers are persistent memory, without a copy in RAM. The newer driver
+    finds that in a BAR."""
     image = tmp_path / "disk.img"
     text = b"from the disk   " * (MIB // 16)
     image.write_bytes(text + bytes(MIB))
     script = ("mount -o dax /dev/pmem0 /mnt; dd if=/dev/zero of=/mnt/copy bs=1M count=1; mapped_io /dev/vda /mnt/copy 1048576; "
               "umount /mnt; sync")
     args = guest(base, f"path={disk}", script, "--blk", f"path={image}")
-    args[args.index("--initramfs") + 1] = data("initramfs-programs")
+    args[args.index("--initramfs") + 1] = data(initramfs)
+    args[args.index("--kernel") + 1] = data(kernel + ".bzImage")
     with VM(*args) as vm:
         vm.expect("mapped_io: done")
         assert vm.wait() == 0, vm.error_text()
@@ -83,6 +87,56 @@ def test_several_and_much_memory(base, tmp_path):
             QUIET + "alioth.run=" + "cat /sys/block/pmem*/size /sys/bus/nd/devices/region?/resource".replace(" ", "+")) as vm:
         vm.expect("4096\r?\n266240\r?\n12288\r?\n0x108000000\r?\n0x110000000\r?\n0x120000000\r?\n")
         assert vm.wait() == 0, vm.error_text()
+
+
+def newer(command, *more):
+    """A guest whose driver knows SHMEM_REGION: Linux 6.12."""
+    return ["boot", "--kernel", data("debian13-cloud.bzImage"), "--initramfs", data("initramfs-debian13-cloud"), "--memory",
+            "size=256M", *more, "--cmdline", QUIET + "alioth.run=" + command.replace(" ", "+")]
+
+
+def test_a_driver_that_looks_for_a_bar_finds_it_there(base, tmp_path):
+    path = tmp_path / "pmem"
+    content = os.urandom(34 * MIB)
+    path.write_bytes(content)
+    script = ("cd /sys/bus/virtio/devices/virtio0; cat features; head -n3 ../resource|tail -n1; cat /sys/bus/nd/devices/region0/resource; "
+              "grep namespace0 /proc/iomem; md5sum </dev/pmem0; echo acknowledged|dd of=/dev/pmem0 bs=4096 seek=8703 conv=fsync; "
+              "echo synced; sleep 600")
+    with VM(*newer(script, "--pmem", f"path={path}")) as vm:
+        taken = vm.expect(r"([01]{64})\r?\n").group(1)
+        first, last = (int(x, 16) for x in vm.expect(r"(0x[0-9a-f]+) (0x[0-9a-f]+) 0x\w+\r?\n").groups())
+        resource = int(vm.expect(r"(0x[0-9a-f]+)\r?\n").group(1), 16)
+        inside = [int(x, 16) for x in vm.expect(r"([0-9a-f]+)-([0-9a-f]+) : namespace0").groups()]
+        vm.expect(hashlib.md5(content).hexdigest())
+        vm.expect("\nsynced")
+        vm.process.kill()
+    assert taken.startswith(b"1"), taken
+    assert last - first + 1 == 64 * MIB and first % (64 * MIB) == 0
+    assert resource == first and inside == [first, first + 34 * MIB - 1]
+    assert path.read_bytes()[8703 * 4096:][:13] == b"acknowledged\n"
+
+
+def test_bars_that_the_guest_places_anew_lose_nothing(base, tmp_path):
+    """Linux gives the larger one the place of the other: the configuration still says where both are."""
+    args, sums = [], []
+    for size in (2, 34):
+        content = os.urandom(size * MIB)
+        (tmp_path / str(size)).write_bytes(content)
+        args += ["--pmem", f"path={tmp_path / str(size)}"]
+        sums.append(hashlib.md5(content).hexdigest())
+    script = ("cd /sys/bus/virtio/devices;md5sum </dev/pmem0;md5sum </dev/pmem1;for i in 0 1;do echo 1 >virtio$i/../remove;done;"
+              "echo 1 >/sys/bus/pci/rescan;. devices.sh;within_time [ -b /dev/pmem1 ];"
+              "for i in /dev/pmem?;do md5sum <$i;done;cat */features;echo new|dd of=/dev/pmem1 bs=4096 conv=fsync;echo done:$?")
+    with VM(*newer(script, *args)) as vm:
+        for digest in sums + sums:
+            vm.expect(digest)
+        taken = [vm.expect(r"([01]{64})\r?\n").group(1) for _ in range(2)]
+        vm.expect("done:0")
+        assert vm.wait() == 0, vm.error_text()
+        assert "no shared memory 0" in vm.error_text()
+    assert not any(t.startswith(b"1") for t in taken), taken
+    assert (tmp_path / "34").read_bytes()[:4] == b"new\n"
+    assert hashlib.md5((tmp_path / "2").read_bytes()).hexdigest() == sums[0]
 
 
 def test_a_full_host_holds_the_guest_until_there_is_space(base, tmp_path):
