@@ -7,7 +7,8 @@
  *   0x80000000  end of low RAM, 32-bit PCI windows
  *   0xe0000000  ECAM
  *   0xfec00000  I/O APIC, 0xfee00000 local APICs
- *   4 GiB       high RAM, persistent memory, then the 64-bit PCI window (x86_pci64_window())
+ *   4 GiB       high RAM, persistent memory, then the 64-bit PCI window (x86_pci64_window()), which
+ *               begins with persistent memory where that is BARs too (board/x86_64/pmem.c)
  */
 #pragma once
 
