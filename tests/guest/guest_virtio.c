@@ -166,9 +166,16 @@ bool virtio_wait(const struct virtio *v, uint16_t n)
 void virtio_blk_flip(volatile struct virtio_blk_header *header, uint32_t random)
 {
 	static const uint32_t types[] = {0, 1, 0, 1, 4, 8, 0xffffffff, 1};
-	static const uint64_t sectors[] = {
-		0, 127, 128, 1, 1ULL << 55, ~0ULL, 126, (1ULL << 55) - 1};
+	static const uint64_t sectors[] = {0, 127, 128, 129, 1ULL << 55, 1, ~0ULL, 4096};
 
-	header->type = types[random >> 16 & 7];
-	header->sector = sectors[random >> 20 & 7];
+	uint64_t sector[] = {sectors[random >> 20 & 7], sectors[random >> 24 & 7]};
+	uint32_t type[] = {types[random >> 16 & 7], types[random >> 27 & 7]};
+
+	/* Between a few, as fast as it can. */
+	for (unsigned int i = 0; i < 64; i++) {
+		header->sector = sector[0];
+		header->type = type[0];
+		header->sector = sector[1];
+		header->type = type[1];
+	}
 }

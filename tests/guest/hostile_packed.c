@@ -580,7 +580,7 @@ static void changing_requests(void)
 	memset(same, 0x5a, sizeof(same));
 	begin(0);
 	atomic_store(&flipping, 3);
-	for (unsigned int i = 0; i < 500; i++) {
+	for (unsigned int i = 0; i < 4000; i++) {
 		unsigned int at = next;
 		bool counter = wrap;
 

@@ -347,7 +347,7 @@ static void changing_requests(void)
 	memset(same, 0x5a, sizeof(same));
 	begin(0);
 	atomic_store(&flipping, 2);
-	for (unsigned int i = 0; i < 500; i++) {
+	for (unsigned int i = 0; i < 4000; i++) {
 		volatile uint8_t status = GARBAGE;
 
 		set(0, (uint64_t)&header, sizeof(header), VIRTIO_DESC_NEXT, 1);
