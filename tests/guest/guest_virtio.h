@@ -99,6 +99,7 @@ uint8_t virtio_status(const struct virtio *v);
  * them. */
 bool virtio_wait(const struct virtio *v, uint16_t n);
 
-/* A disk's request that says something else, as one number in many says: reads, writes, flushes,
- * the identity and what nobody knows; inside a disk of 64 KiB, over its end, and far beyond. */
+/* Has a disk's request say now this, now that, for a while; what, is in `random`: reads, writes,
+ * flushes, the identity and what nobody knows; inside a disk of 64 KiB, over its end, far beyond.
+ */
 void virtio_blk_flip(volatile struct virtio_blk_header *header, uint32_t random);
