@@ -27,11 +27,13 @@ def test_devices_with_all_features_of_a_kernel(tmp_path, kernel, packed):
     path = tmp_path / "disk"
     content = os.urandom(4 * MIB)
     path.write_bytes(content)
+    # Debian 12's cloud kernel has no driver for it.
+    watchdog = "" if kernel == "debian12-cloud" else "&&within_time watchdog_works"
     script = ("cd /sys/bus/virtio/devices;for i in 0 1 2 3 4 5;do cat virtio$i/features;done;ifconfig eth0 10.77.0.2 up;"
               "md5sum </dev/vda;dd if=/dev/vda of=/dev/vda bs=64k count=8 seek=32 conv=fsync 2>/dev/null;"
               f"head -c 64 /dev/hwrng|wc -c;ping -c 2 -W 10 {HOST};"
               ". devices.sh;within_time pmem_syncs 7&&within_time has_inflated 1024&&within_time port_says agent said&&"
-              "within_time console_says said&&within_time watchdog_works;echo others:$?;"
+              f"within_time console_says said{watchdog};echo others:$?;"
               f"ethtool -G eth0 rx 64 tx 128&&ping -c 2 -W 10 {HOST};ethtool -g eth0|grep -A9 Current")
     with tap() as name, VM("boot", "--kernel", data(kernel + ".bzImage"), "--initramfs", data("initramfs-" + kernel), "--memory",
                            "size=512M", "--cpu", "count=2", "--blk", f"path={path},packed={packed}", "--net",
