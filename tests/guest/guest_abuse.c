@@ -292,3 +292,14 @@ void abuse_all_queues(const struct abuse_device *d)
 	storm(d);
 	print("storm: done\n");
 }
+
+void abuse_run(
+	const struct abuse_device *d, const char *name, void (*const *cases)(void), unsigned int n)
+{
+	abuse_all_queues(d);
+	for (unsigned int i = 0; i < n; i++) {
+		cases[i]();
+		print("%s: case %u done\n", name, i);
+	}
+	virtio_reset(&d->virtio);
+}

@@ -37,3 +37,6 @@ uint32_t abuse_random(void);
 
 /* Every queue, one after the other. */
 void abuse_all_queues(const struct abuse_device *d);
+/* That, then a program's own cases, with a line for each; then the device is reset. */
+void abuse_run(
+	const struct abuse_device *d, const char *name, void (*const *cases)(void), unsigned int n);

@@ -270,11 +270,6 @@ void guest_main(void)
 
 	if (!virtio_find(5, &device.virtio))
 		fail("no balloon");
-	abuse_all_queues(&device);
-	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		cases[i]();
-		print("balloon: case %u done\n", i);
-	}
-	virtio_reset(&device.virtio);
+	abuse_run(&device, "balloon", cases, sizeof(cases) / sizeof(cases[0]));
 	pass();
 }

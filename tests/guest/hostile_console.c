@@ -245,12 +245,7 @@ void guest_main(void)
 
 	if (!virtio_find(3, &device.virtio))
 		fail("no virtio console");
-	abuse_all_queues(&device);
-	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		cases[i]();
-		print("console: case %u done\n", i);
-	}
-	virtio_reset(&device.virtio);
+	abuse_run(&device, "console", cases, sizeof(cases) / sizeof(cases[0]));
 	line[sizeof(line) - 2] = 0;
 	print("next: %s\n", line);
 	pass();

@@ -655,11 +655,6 @@ void guest_main(void)
 	device.is_strict = guest_has_word("vhost");
 	offloads = offered() & OFFLOADS;
 	read_mac(mac);
-	abuse_all_queues(&device);
-	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		cases[i]();
-		print("net: case %u done\n", i);
-	}
-	virtio_reset(&device.virtio);
+	abuse_run(&device, "net", cases, sizeof(cases) / sizeof(cases[0]));
 	pass();
 }

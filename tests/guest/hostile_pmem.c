@@ -157,11 +157,6 @@ void guest_main(void)
 
 	if (!virtio_find(27, &device.virtio))
 		fail("no persistent memory");
-	abuse_all_queues(&device);
-	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		cases[i]();
-		print("pmem: case %u done\n", i);
-	}
-	virtio_reset(&device.virtio);
+	abuse_run(&device, "pmem", cases, sizeof(cases) / sizeof(cases[0]));
 	pass();
 }
